@@ -1,0 +1,106 @@
+//! `e2e/cluster up|install|status|down`.
+//!
+//! `up` and `status` print one line on stdout, so that a shell can evaluate it; all else goes to stderr.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::cache::Cache;
+use crate::cluster::{self, Cluster, Options};
+use crate::progress::say;
+
+/// A Kubernetes cluster on this machine, without Docker.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    #[command(subcommand)]
+    verb: Verb,
+    /// The cluster's folder [default: one per kind and version in the cache folder]
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
+    /// Only the control plane: no node, no pods, no root needed
+    #[arg(long, global = true)]
+    nodeless: bool,
+    /// Version of Kubernetes [default: 1.36.3]
+    #[arg(long, global = true)]
+    version: Option<String>,
+    /// Use this cluster of your own instead (kind, k3d, managed)
+    #[arg(long, global = true, conflicts_with_all = ["dir", "nodeless", "version"])]
+    kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Verb {
+    /// Start the cluster; building its programs takes minutes the first time
+    Up,
+    /// Say what runs
+    Status,
+    /// End the cluster and remove all that it made, except logs
+    Down,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Those of the cluster.
+pub async fn run(args: ClusterArgs) -> Result<()> {
+    if let Some(kubeconfig) = &args.kubeconfig {
+        return with_theirs(args.verb, &std::path::absolute(kubeconfig)?).await;
+    }
+    let options = Options { dir: args.dir, nodeless: args.nodeless, version: args.version };
+    let cluster = Cluster::open(&Cache::from_env()?, &options)?;
+    match args.verb {
+        Verb::Up => cluster.up().await?,
+        Verb::Status => status(&cluster).await?,
+        Verb::Down => return cluster.down().await,
+    }
+    say(&format!("# kubectl: {}", cluster.kubectl().display()));
+    export(&cluster.kubeconfig());
+    Ok(())
+}
+
+async fn status(cluster: &Cluster) -> Result<()> {
+    for (name, (id, alive)) in cluster.processes()? {
+        let state = if alive { "runs" } else { "has ended" };
+        say(&format!("{name:<24} {:<8} {state:<10} {}", id.pid, cluster.layout().log(&name).display()));
+    }
+    if !cluster.works().await {
+        bail!("no working cluster in {}; `e2e/cluster up` starts it", cluster.layout().root().display());
+    }
+    Ok(())
+}
+
+/// The reader's cluster is asked whether it is there, and left as it is.
+async fn with_theirs(verb: Verb, kubeconfig: &Path) -> Result<()> {
+    match verb {
+        Verb::Down => say("this cluster is yours: nothing was done to it"),
+        Verb::Up | Verb::Status => {
+            let reachable = cluster::is_reachable(kubeconfig).await;
+            reachable.with_context(|| format!("cannot reach the cluster of {}", kubeconfig.display()))?;
+            export(kubeconfig);
+        }
+    }
+    Ok(())
+}
+
+fn export(kubeconfig: &Path) {
+    println!("export KUBECONFIG={}", quoted(&kubeconfig.to_string_lossy()));
+}
+
+/// One word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell_only_where_needed() {
+        assert_eq!(quoted("/root/.cache/perpro/kubeconfig"), "/root/.cache/perpro/kubeconfig");
+        assert_eq!(quoted("/home/o'neil/my files"), r"'/home/o'\''neil/my files'");
+    }
+}

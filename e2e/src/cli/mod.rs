@@ -1,0 +1,3 @@
+//! The subcommands of `perpro-e2e`, one thin file each.
+
+pub mod cluster;

@@ -1,0 +1,285 @@
+//! A Kubernetes cluster on this machine, without Docker: `up`, `down` and `status`, and where its files and
+//! programs are. Or the reader's own cluster, which is used and never changed.
+//!
+//! A cluster is level-triggered like everything else here: `up` looks at what is recorded and what runs, returns at
+//! once when all of it works, and otherwise ends what is left and starts from nothing.
+
+mod control_plane;
+mod health;
+mod kubeconfig;
+mod layout;
+mod network;
+mod pki;
+mod ports;
+mod process;
+mod signals;
+mod state;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::Client;
+
+use self::control_plane::Setup;
+use self::ports::Ports;
+use self::signals::Interrupt;
+use self::state::{Facts, State};
+use crate::cache::Cache;
+use crate::programs::{KUBERNETES, Program};
+use crate::{files, progress, wait};
+
+pub use self::layout::Layout;
+pub use self::process::ProcessId;
+
+/// Which cluster is meant. The defaults are a cluster with a node, of our default version, in the cache folder.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Its folder.
+    pub dir: Option<PathBuf>,
+    /// Only the control plane?
+    pub nodeless: bool,
+    /// Version of Kubernetes, such as 1.36.3.
+    pub version: Option<String>,
+}
+
+/// A cluster of ours, running or not.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    cache: Cache,
+    layout: Layout,
+    version: String,
+    nodeless: bool,
+}
+
+impl Cluster {
+    /// The cluster that is meant. Touches nothing.
+    ///
+    /// # Errors
+    /// When the folder holds another kind of cluster, or its path is too long.
+    pub fn open(cache: &Cache, options: &Options) -> Result<Self> {
+        let wanted = options.version.as_deref().map(|version| version.trim_start_matches('v'));
+        let version = wanted.unwrap_or(KUBERNETES);
+        let kind = if options.nodeless { "nodeless" } else { "full" };
+        let default = || cache.clusters().join(format!("{kind}-{version}"));
+        let layout = Layout::new(std::path::absolute(options.dir.clone().unwrap_or_else(default))?)?;
+        let mut cluster =
+            Self { cache: cache.clone(), layout, version: version.into(), nodeless: options.nodeless };
+
+        if let Some(state) = State::load(&cluster.layout.state())? {
+            let facts = state.facts();
+            let differs =
+                wanted.is_some_and(|version| version != facts.version) || options.nodeless && !facts.nodeless;
+            if differs {
+                bail!(
+                    "{} holds a {} cluster of version {}; end it first, or choose another --dir",
+                    cluster.layout.root().display(),
+                    if facts.nodeless { "nodeless" } else { "full" },
+                    facts.version,
+                );
+            }
+            cluster.version.clone_from(&facts.version);
+            cluster.nodeless = facts.nodeless;
+        }
+        Ok(cluster)
+    }
+
+    /// Its files.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether it has no node.
+    pub fn is_nodeless(&self) -> bool {
+        self.nodeless
+    }
+
+    /// The kubeconfig of its administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.layout.kubeconfig()
+    }
+
+    /// A client with the administrator's rights.
+    ///
+    /// # Errors
+    /// When the cluster was never started.
+    pub async fn client(&self) -> Result<Client> {
+        health::client(&self.kubeconfig()).await
+    }
+
+    /// Starts it, unless it runs and works.
+    ///
+    /// # Errors
+    /// When something is missing, fails, or the person interrupts; then nothing is left running.
+    pub async fn up(&self) -> Result<()> {
+        let mut interrupt = Interrupt::listen()?;
+        let _lock = interrupt.or(self.lock()).await?;
+        if self.works().await {
+            return Ok(());
+        }
+        interrupt.or(self.prepare()).await?;
+        if State::load(&self.layout.state())?.is_some() {
+            progress::step("clean up after a run that ended badly", self.stop()).await?;
+        }
+        let started = interrupt.or(self.start()).await;
+        if started.is_err() {
+            progress::step("end what was started", self.stop()).await?;
+        }
+        started
+    }
+
+    /// Ends it and removes all that it made, except its logs. Does no harm when it does not run.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed.
+    pub async fn down(&self) -> Result<()> {
+        let _lock = self.lock().await?;
+        progress::step(&format!("end the cluster in {}", self.layout.root().display()), self.stop()).await
+    }
+
+    /// Whether all of its components run and the API server is ready.
+    pub async fn works(&self) -> bool {
+        let Ok(Some(state)) = State::load(&self.layout.state()) else { return false };
+        if !self.components().iter().all(|name| state.is_alive(name)) {
+            return false;
+        }
+        match self.client().await {
+            Ok(client) => health::api_server_is_ready(&client).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// The recorded processes by name, with whether each runs.
+    ///
+    /// # Errors
+    /// When the state file cannot be understood.
+    pub fn processes(&self) -> Result<BTreeMap<String, (ProcessId, bool)>> {
+        let Some(state) = State::load(&self.layout.state())? else { return Ok(BTreeMap::new()) };
+        let recorded = state.facts().processes.iter();
+        Ok(recorded.map(|(name, id)| (name.clone(), (*id, state.is_alive(name)))).collect())
+    }
+
+    /// kubectl in the cache.
+    pub fn kubectl(&self) -> PathBuf {
+        Program::kubectl().path(&self.cache)
+    }
+
+    /// The processes that a running cluster has.
+    fn components(&self) -> &'static [&'static str] {
+        let all = &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+        all
+    }
+
+    /// One `up`, `install` or `down` at a time.
+    async fn lock(&self) -> Result<File> {
+        files::private_dir(self.layout.root())?;
+        let lock = File::create(self.layout.root().join("lock"))?;
+        wait::until("another command works on this cluster", Duration::from_secs(1800), async || match lock
+            .try_lock()
+        {
+            Ok(()) => wait::ready(()),
+            Err(TryLockError::WouldBlock) => wait::not_yet("it has not ended"),
+            Err(TryLockError::Error(error)) => ControlFlow::Break(Err(error.into())),
+        })
+        .await?;
+        Ok(lock)
+    }
+
+    /// Builds what is missing.
+    async fn prepare(&self) -> Result<()> {
+        for program in
+            [Program::etcd(), Program::kubectl()].iter().chain(&Program::control_plane(&self.version))
+        {
+            program.ensure(&self.cache).await?;
+        }
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<()> {
+        files::remove_dir(&self.layout.logs())?;
+        files::private_dir(&self.layout.logs())?;
+        let facts = Facts {
+            version: self.version.clone(),
+            nodeless: self.nodeless,
+            boot: state::boot_id()?,
+            address: self.address()?,
+            ports: Ports::pick(self.layout.root())?,
+            processes: BTreeMap::new(),
+            sysctls: BTreeMap::new(),
+        };
+        let mut state = State::create(&self.layout.state(), facts.clone())?;
+        let setup = Setup { cache: &self.cache, layout: &self.layout, facts: &facts };
+        pki::create(&self.layout, facts.address)?;
+        setup.write_control_plane_files()?;
+
+        progress::step("start the control plane", async {
+            state.start(&setup.etcd())?;
+            state.start(&setup.api_server())?;
+            health::api_server(setup, &state).await?;
+            state.start(&setup.controller_manager())?;
+            state.start(&setup.scheduler())?;
+            health::controller_manager(setup, &state).await?;
+            health::scheduler(setup, &state).await
+        })
+        .await
+    }
+
+    /// Ends and removes everything but the logs and the lock. Each step can be repeated; the state file goes last.
+    async fn stop(&self) -> Result<()> {
+        if let Some(state) = State::load(&self.layout.state())? {
+            self.stop_processes(&state).await?;
+        }
+        let layout = &self.layout;
+        for folder in [layout.etcd(), layout.config(), layout.pki()] {
+            files::remove_dir(&folder)?;
+        }
+        for file in [layout.kubeconfig(), layout.state()] {
+            remove_file(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Those that use others first, the store last.
+    async fn stop_processes(&self, state: &State) -> Result<()> {
+        if !state.is_of_this_boot() {
+            return Ok(());
+        }
+        let last = ["kube-apiserver", "etcd"];
+        let others = state.facts().processes.iter().filter(|(name, _)| !last.contains(&name.as_str()));
+        process::stop(&others.map(|(_, id)| *id).collect::<Vec<_>>(), Duration::from_secs(10)).await?;
+        for name in last {
+            process::stop(state.process(name).as_slice(), Duration::from_secs(10)).await?;
+        }
+        Ok(())
+    }
+
+    /// Pods must reach the API server; without a node, the address is only written into objects.
+    fn address(&self) -> Result<Ipv4Addr> {
+        match network::own_address() {
+            Err(_) if self.nodeless => Ok(Ipv4Addr::new(192, 0, 2, 1)),
+            result => result,
+        }
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the cluster of a kubeconfig answers.
+///
+/// # Errors
+/// When it does not, with the reason.
+pub async fn is_reachable(kubeconfig: &Path) -> Result<()> {
+    let client = health::client(kubeconfig).await?;
+    health::api_server_is_ready(&client).await
+}

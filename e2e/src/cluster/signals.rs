@@ -1,0 +1,40 @@
+//! Ctrl-C and termination, as something that work can be raced against: the loser is dropped, and with it every
+//! program that it runs in the foreground.
+
+use anyhow::{Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The person's wish to stop.
+#[derive(Debug)]
+pub(crate) struct Interrupt {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Interrupt {
+    /// From now on such a wish ends work that is run under [`Interrupt::or`], and nothing else.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The work, or an error as soon as the person wants it to stop.
+    ///
+    /// # Errors
+    /// Those of the work, and the interruption.
+    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = work => result,
+            _ = self.interrupt.recv() => bail!("interrupted"),
+            _ = self.terminate.recv() => bail!("told to end"),
+            _ = self.hangup.recv() => bail!("the terminal is gone"),
+        }
+    }
+}

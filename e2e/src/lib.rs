@@ -1,0 +1,11 @@
+//! The end-to-end harness of perpro: a real Kubernetes cluster from package registries, and later the demo and the
+//! tests that use it. Never imported by the product.
+
+pub mod cache;
+pub mod cli;
+pub mod cluster;
+pub mod command;
+pub mod files;
+pub mod programs;
+pub mod progress;
+pub mod wait;

@@ -1,0 +1,27 @@
+//! The end-to-end harness of perpro, as a program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use perpro_e2e::cli::cluster::{self, ClusterArgs};
+
+/// The end-to-end harness of perpro
+#[derive(Debug, Parser)]
+#[command(name = "e2e")]
+enum Command {
+    Cluster(ClusterArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Command::parse() {
+        Command::Cluster(args) => cluster::run(args).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
