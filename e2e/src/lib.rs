@@ -6,6 +6,8 @@ pub mod cli;
 pub mod cluster;
 pub mod command;
 pub mod files;
+pub mod images;
+pub mod packages;
 pub mod programs;
 pub mod progress;
 pub mod wait;

@@ -4,11 +4,16 @@
 //! A cluster is level-triggered like everything else here: `up` looks at what is recorded and what runs, returns at
 //! once when all of it works, and otherwise ends what is left and starts from nothing.
 
+mod cgroups;
 mod control_plane;
+mod firewall;
 mod health;
 mod kubeconfig;
 mod layout;
+mod machine;
+mod mounts;
 mod network;
+mod node;
 mod pki;
 mod ports;
 mod process;
@@ -30,11 +35,23 @@ use self::ports::Ports;
 use self::signals::Interrupt;
 use self::state::{Facts, State};
 use crate::cache::Cache;
+use crate::packages::{self, Package};
 use crate::programs::{KUBERNETES, Program};
-use crate::{files, progress, wait};
+use crate::{files, images, progress, wait};
 
 pub use self::layout::Layout;
 pub use self::process::ProcessId;
+
+const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const ALL: [&str; 7] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "containerd",
+    "kubelet",
+    "kube-proxy",
+];
 
 /// Which cluster is meant. The defaults are a cluster with a node, of our default version, in the cache folder.
 #[derive(Clone, Debug, Default)]
@@ -170,8 +187,7 @@ impl Cluster {
 
     /// The processes that a running cluster has.
     fn components(&self) -> &'static [&'static str] {
-        let all = &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-        all
+        if self.nodeless { &CONTROL_PLANE } else { &ALL }
     }
 
     /// One `up`, `install` or `down` at a time.
@@ -189,12 +205,21 @@ impl Cluster {
         Ok(lock)
     }
 
-    /// Builds what is missing.
+    /// Checks the machine, and installs and builds what is missing.
     async fn prepare(&self) -> Result<()> {
-        for program in
-            [Program::etcd(), Program::kubectl()].iter().chain(&Program::control_plane(&self.version))
-        {
+        let mut programs = vec![Program::etcd(), Program::kubectl()];
+        programs.extend(Program::control_plane(&self.version));
+        if !self.nodeless {
+            machine::check(&self.layout).await?;
+            packages::ensure(&[Package::Runc, Package::Cni, Package::Iptables, Package::Buildah]).await?;
+            programs.push(Program::containerd());
+            programs.extend(Program::node(&self.version));
+        }
+        for program in programs {
             program.ensure(&self.cache).await?;
+        }
+        if !self.nodeless {
+            images::pause(&self.cache).await?;
         }
         Ok(())
     }
@@ -209,7 +234,7 @@ impl Cluster {
             address: self.address()?,
             ports: Ports::pick(self.layout.root())?,
             processes: BTreeMap::new(),
-            sysctls: BTreeMap::new(),
+            sysctls: if self.nodeless { BTreeMap::new() } else { machine::sysctls() },
         };
         let mut state = State::create(&self.layout.state(), facts.clone())?;
         let setup = Setup { cache: &self.cache, layout: &self.layout, facts: &facts };
@@ -225,34 +250,39 @@ impl Cluster {
             health::controller_manager(setup, &state).await?;
             health::scheduler(setup, &state).await
         })
-        .await
+        .await?;
+        if self.nodeless {
+            return Ok(());
+        }
+        machine::claim(&self.layout)?;
+        let pause = images::pause(&self.cache).await?;
+        progress::step("start the node", setup.start_node(&mut state, &pause)).await
     }
 
     /// Ends and removes everything but the logs and the lock. Each step can be repeated; the state file goes last.
     async fn stop(&self) -> Result<()> {
-        if let Some(state) = State::load(&self.layout.state())? {
-            self.stop_processes(&state).await?;
-        }
+        let state = State::load(&self.layout.state())?;
         let layout = &self.layout;
-        for folder in [layout.etcd(), layout.config(), layout.pki()] {
+        stop_users(state.as_ref()).await?;
+        if !self.nodeless {
+            machine::restore(layout, state.as_ref()).await?;
+        }
+        stop_servers(state.as_ref()).await?;
+        let folders = [
+            layout.etcd(),
+            layout.config(),
+            layout.pki(),
+            layout.containerd(),
+            layout.kubelet(),
+            layout.cni(),
+        ];
+        for folder in folders.into_iter().chain([layout.images()]) {
             files::remove_dir(&folder)?;
         }
-        for file in [layout.kubeconfig(), layout.state()] {
+        let socket = layout.containerd_socket();
+        let ttrpc = socket.with_extension("sock.ttrpc");
+        for file in [socket, ttrpc, layout.kubeconfig(), layout.state()] {
             remove_file(&file)?;
-        }
-        Ok(())
-    }
-
-    /// Those that use others first, the store last.
-    async fn stop_processes(&self, state: &State) -> Result<()> {
-        if !state.is_of_this_boot() {
-            return Ok(());
-        }
-        let last = ["kube-apiserver", "etcd"];
-        let others = state.facts().processes.iter().filter(|(name, _)| !last.contains(&name.as_str()));
-        process::stop(&others.map(|(_, id)| *id).collect::<Vec<_>>(), Duration::from_secs(10)).await?;
-        for name in last {
-            process::stop(state.process(name).as_slice(), Duration::from_secs(10)).await?;
         }
         Ok(())
     }
@@ -264,6 +294,27 @@ impl Cluster {
             result => result,
         }
     }
+}
+
+/// How long a component gets to end; none has anything to save.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What others need: ended later, in this order.
+const SERVERS: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
+
+async fn stop_users(state: Option<&State>) -> Result<()> {
+    let Some(state) = state.filter(|state| state.is_of_this_boot()) else { return Ok(()) };
+    let all = state.facts().processes.iter();
+    let users = all.filter(|(name, _)| !SERVERS.contains(&name.as_str()));
+    process::stop(&users.map(|(_, id)| *id).collect::<Vec<_>>(), GRACE).await
+}
+
+async fn stop_servers(state: Option<&State>) -> Result<()> {
+    let Some(state) = state.filter(|state| state.is_of_this_boot()) else { return Ok(()) };
+    for name in SERVERS {
+        process::stop(state.process(name).as_slice(), GRACE).await?;
+    }
+    Ok(())
 }
 
 fn remove_file(path: &Path) -> Result<()> {

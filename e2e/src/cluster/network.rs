@@ -8,6 +8,11 @@ use anyhow::{Context, Result, bail};
 pub(crate) const SERVICES: &str = "10.203.0.0/16";
 /// Where pods get theirs.
 pub(crate) const PODS: &str = "10.204.0.0/24";
+/// Whether this is a pod's address.
+pub(crate) fn is_pod(address: Ipv4Addr) -> bool {
+    address.octets().starts_with(&[10, 204, 0])
+}
+
 /// The Service `kubernetes`: always the first address of the range.
 pub(crate) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 203, 0, 1);
 
