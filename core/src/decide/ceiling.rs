@@ -1,0 +1,401 @@
+//! The most that an identity can have: the AgentPolicies that name its namespace, intersected.
+
+use super::refusal::{Reason, Refusal};
+use crate::api::{AgentPolicy, AgentPolicySpec, PermissionRule, WithheldPermission};
+use crate::model::Permission;
+use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The policies that bound one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Ceiling<'a> {
+    policies: Vec<(String, &'a AgentPolicySpec)>,
+}
+
+/// What of an identity's permissions the ceiling lets through, and what it withholds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clipped {
+    /// Rules of the identity's Role.
+    pub rules: Vec<PermissionRule>,
+    /// The rest, for the identity's status.
+    pub withheld: Vec<WithheldPermission>,
+}
+
+impl<'a> Ceiling<'a> {
+    /// The policies that name `namespace` exactly; where none does, those that name `*`.
+    pub fn of(namespace: &str, policies: impl IntoIterator<Item = &'a AgentPolicy>) -> Self {
+        let (mut exact, mut fallback) = (Vec::new(), Vec::new());
+        for policy in policies {
+            let named = |n: &str| policy.spec.namespaces.iter().any(|x| x == n);
+            if named(namespace) {
+                exact.push((policy.name_any(), &policy.spec));
+            } else if named("*") {
+                fallback.push((policy.name_any(), &policy.spec));
+            }
+        }
+        let mut policies = if exact.is_empty() { fallback } else { exact };
+        policies.sort_by(|a, b| a.0.cmp(&b.0));
+        Self { policies }
+    }
+
+    /// Most accounts in the namespace.
+    #[must_use]
+    pub fn max_instances(&self) -> u32 {
+        self.least(|p| p.max_instances).unwrap_or_else(AgentPolicySpec::default_max_instances)
+    }
+
+    /// Lifetime of Kubernetes tokens, in seconds.
+    #[must_use]
+    pub fn kubernetes_token_seconds(&self) -> u32 {
+        self.least(|p| p.kubernetes_token_seconds)
+            .unwrap_or_else(AgentPolicySpec::default_kubernetes_token_seconds)
+    }
+
+    /// How long a deleted pod keeps its power, in seconds.
+    #[must_use]
+    pub fn drain_seconds(&self) -> u32 {
+        self.least(|p| p.drain_seconds).unwrap_or_else(AgentPolicySpec::default_drain_seconds)
+    }
+
+    /// Whether a pod may name this pull Secret.
+    #[must_use]
+    pub fn allows_pull_secret(&self, name: &str) -> bool {
+        self.policies.iter().filter_map(|(_, p)| p.image_pull_secrets.as_ref()).all(|l| l.iter().any(|s| s == name))
+    }
+
+    /// The part of `rules` that lies under the ceiling, and the part that does not.
+    #[must_use]
+    pub fn clip(&self, rules: &[PermissionRule]) -> Clipped {
+        let mut granted = BTreeMap::<_, BTreeSet<String>>::new();
+        let mut withheld = BTreeMap::<_, BTreeSet<String>>::new();
+        for permission in rules.iter().flat_map(expand) {
+            let verdict = self.verdict(&permission);
+            let Permission { group, resource, name, verb } = permission;
+            match verdict {
+                Ok(()) => granted.entry((group, resource, name)).or_default().insert(verb),
+                Err(reason) => {
+                    let reason = format!("{}: {reason}", reason.code());
+                    withheld.entry((group, resource, name, reason)).or_default().insert(verb)
+                }
+            };
+        }
+        Clipped {
+            rules: granted
+                .into_iter()
+                .map(|((group, resource, name), verbs)| PermissionRule {
+                    api_groups: vec![group],
+                    resources: vec![resource],
+                    resource_names: name.into_iter().collect(),
+                    verbs: verbs.into_iter().collect(),
+                })
+                .collect(),
+            withheld: withheld
+                .into_iter()
+                .map(|((api_group, resource, resource_name, reason), verbs)| WithheldPermission {
+                    api_group,
+                    resource,
+                    resource_name,
+                    verbs: verbs.into_iter().collect(),
+                    reason,
+                })
+                .collect(),
+        }
+    }
+
+    fn verdict(&self, permission: &Permission) -> Result<(), Reason> {
+        let elevated = match class(permission)? {
+            Class::Elevated => true,
+            Class::Ordinary => false,
+        };
+        if self.policies.is_empty() {
+            return Err(Reason::NoPolicy);
+        }
+        let rules = |p: &'a AgentPolicySpec| if elevated { &p.elevated_permissions } else { &p.permissions };
+        let over: Vec<_> = self
+            .policies
+            .iter()
+            .filter(|(_, p)| !rules(p).iter().any(|r| covers(r, permission)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        match (over.is_empty(), elevated) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Reason::Elevated),
+            (false, false) => Err(Reason::OverCeiling { policies: over }),
+        }
+    }
+
+    fn least(&self, field: impl Fn(&AgentPolicySpec) -> u32) -> Option<u32> {
+        self.policies.iter().map(|(_, p)| field(p)).min()
+    }
+}
+
+/// Everything in `rules` that no ceiling can lift, each at its field.
+#[must_use]
+pub fn never_grantable(rules: &[PermissionRule]) -> Vec<Refusal> {
+    let of_rule = |(i, rule): (usize, &PermissionRule)| {
+        let reasons: BTreeMap<_, _> = expand(rule)
+            .filter_map(|p| class(&p).err())
+            .map(|reason| (format!("{reason}"), reason))
+            .collect();
+        reasons.into_values().map(move |r| Refusal::at(format!("spec.permissions[{i}]"), r)).collect::<Vec<_>>()
+    };
+    rules.iter().enumerate().flat_map(of_rule).collect()
+}
+
+fn expand(rule: &PermissionRule) -> impl Iterator<Item = Permission> {
+    let names: Vec<_> = match rule.resource_names.as_slice() {
+        [] => vec![None],
+        names => names.iter().cloned().map(Some).collect(),
+    };
+    let mut all = Vec::new();
+    for group in &rule.api_groups {
+        for resource in &rule.resources {
+            for name in &names {
+                all.extend(rule.verbs.iter().map(|verb| Permission {
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    name: name.clone(),
+                    verb: verb.clone(),
+                }));
+            }
+        }
+    }
+    all.into_iter()
+}
+
+/// Whether a ceiling's rule covers a permission, as the RBAC authorizer would.
+fn covers(rule: &PermissionRule, permission: &Permission) -> bool {
+    let has = |list: &[String], wanted: &str| list.iter().any(|x| x == wanted || x == "*");
+    has(&rule.api_groups, &permission.group)
+        && has(&rule.resources, &permission.resource)
+        && has(&rule.verbs, &permission.verb)
+        && (rule.resource_names.is_empty() || permission.name.as_ref().is_some_and(|n| rule.resource_names.contains(n)))
+}
+
+enum Class {
+    Ordinary,
+    Elevated,
+}
+
+const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// Groups all of whose writes are as good as a larger role.
+const ELEVATED_GROUPS: [&str; 4] =
+    ["rbac.authorization.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io", "perpro.dev"];
+
+/// Resources that hold a pod template. Updating one runs any image just as creating one does.
+const WORKLOADS: [(&str, &str); 9] = [
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "replicationcontrollers"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+];
+
+/// Doors into other pods, their traffic and their accounts; any verb opens them.
+const DOORS: [&str; 10] = [
+    "bindings",
+    "pods/attach",
+    "pods/binding",
+    "pods/ephemeralcontainers",
+    "pods/exec",
+    "pods/portforward",
+    "pods/proxy",
+    "pods/status",
+    "serviceaccounts/token",
+    "services/proxy",
+];
+
+/// Groups of the API server's own that hold cluster-scoped resources only.
+const CLUSTER_GROUPS: [&str; 6] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "node.k8s.io",
+];
+
+/// Cluster-scoped resources in groups that hold namespaced ones too. A Role for `namespaces`
+/// would even work, on its own namespace: the authorizer treats it as namespaced.
+const CLUSTER_RESOURCES: [(&str, &str); 26] = [
+    ("", "componentstatuses"),
+    ("", "namespaces"),
+    ("", "nodes"),
+    ("", "persistentvolumes"),
+    ("authentication.k8s.io", "selfsubjectreviews"),
+    ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    ("authorization.k8s.io", "subjectaccessreviews"),
+    ("certificates.k8s.io", "certificatesigningrequests"),
+    ("certificates.k8s.io", "clustertrustbundles"),
+    ("networking.k8s.io", "ingressclasses"),
+    ("networking.k8s.io", "ipaddresses"),
+    ("networking.k8s.io", "servicecidrs"),
+    ("perpro.dev", "agentpolicies"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "devicetaintrules"),
+    ("resource.k8s.io", "resourceslices"),
+    ("scheduling.k8s.io", "priorityclasses"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
+];
+
+fn class(permission: &Permission) -> Result<Class, Reason> {
+    let Permission { group, resource, name: _, verb } = permission;
+    let (group, resource, verb) = (group.as_str(), resource.as_str(), verb.as_str());
+    if [group, resource, verb].iter().any(|s| s.contains('*')) {
+        return Err(Reason::Wildcard);
+    }
+    if !VERBS.contains(&verb) {
+        return Err(Reason::Verb { verb: verb.to_owned() });
+    }
+    let base = resource.split('/').next().unwrap_or(resource);
+    if CLUSTER_GROUPS.contains(&group) || CLUSTER_RESOURCES.contains(&(group, base)) {
+        return Err(Reason::ClusterScoped { resource: resource.to_owned() });
+    }
+    // Any verb on a Secret may show it: an empty patch or a delete answers with the object.
+    let elevated = (group.is_empty() && (base == "secrets" || DOORS.contains(&resource)))
+        || (ELEVATED_GROUPS.contains(&group) && WRITES.contains(&verb))
+        || (WORKLOADS.contains(&(group, resource)) && ["create", "update", "patch"].contains(&verb));
+    Ok(if elevated { Class::Elevated } else { Class::Ordinary })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AgentPolicySpec;
+    use rstest::rstest;
+
+    fn rule(group: &str, resource: &str, verbs: &[&str]) -> PermissionRule {
+        PermissionRule {
+            api_groups: vec![group.into()],
+            resources: vec![resource.into()],
+            resource_names: vec![],
+            verbs: verbs.iter().map(|v| (*v).to_owned()).collect(),
+        }
+    }
+
+    fn policy(name: &str, namespaces: &[&str], permissions: Vec<PermissionRule>) -> AgentPolicy {
+        AgentPolicy::new(
+            name,
+            AgentPolicySpec {
+                namespaces: namespaces.iter().map(|n| (*n).to_owned()).collect(),
+                permissions,
+                elevated_permissions: vec![],
+                image_pull_secrets: None,
+                max_instances: 1000,
+                kubernetes_token_seconds: 900,
+                drain_seconds: 30,
+            },
+        )
+    }
+
+    fn granted(policies: &[AgentPolicy], wanted: &PermissionRule) -> Vec<String> {
+        let clipped = Ceiling::of("ns", policies).clip(std::slice::from_ref(wanted));
+        clipped.rules.into_iter().flat_map(|r| r.verbs).collect()
+    }
+
+    fn reasons(policies: &[AgentPolicy], wanted: &PermissionRule) -> Vec<String> {
+        let clipped = Ceiling::of("ns", policies).clip(std::slice::from_ref(wanted));
+        clipped.withheld.into_iter().map(|w| w.reason[..6].to_owned()).collect()
+    }
+
+    #[test]
+    fn what_policies_do_not_cover_is_withheld_and_the_rest_granted() {
+        let policies = [policy("p", &["ns"], vec![rule("", "configmaps", &["get", "list"])])];
+        let wanted = rule("", "configmaps", &["get", "update"]);
+        assert_eq!(granted(&policies, &wanted), ["get"]);
+        assert_eq!(reasons(&policies, &wanted), ["AID034"]);
+    }
+
+    #[test]
+    fn exact_policies_intersect_and_a_star_is_only_a_fallback() {
+        let all = || vec![rule("*", "*", &["*"])];
+        let get = || vec![rule("", "configmaps", &["get"])];
+        let wanted = rule("", "configmaps", &["get", "list"]);
+        assert_eq!(granted(&[policy("star", &["*"], all())], &wanted), ["get", "list"]);
+        assert_eq!(granted(&[policy("star", &["*"], all()), policy("ns", &["ns"], get())], &wanted), ["get"]);
+        assert_eq!(granted(&[policy("a", &["ns"], all()), policy("b", &["ns"], get())], &wanted), ["get"]);
+        assert_eq!(granted(&[policy("else", &["other"], all())], &wanted), Vec::<String>::new());
+        assert_eq!(reasons(&[], &wanted), ["AID036"]);
+    }
+
+    #[rstest]
+    #[case::wildcard_verb(rule("", "configmaps", &["*"]), "AID030")]
+    #[case::part_wildcard(rule("apps", "*/scale", &["get"]), "AID030")]
+    #[case::bind(rule("rbac.authorization.k8s.io", "roles", &["bind"]), "AID031")]
+    #[case::escalate(rule("rbac.authorization.k8s.io", "roles", &["escalate"]), "AID031")]
+    #[case::impersonate(rule("", "users", &["impersonate"]), "AID031")]
+    #[case::own_namespace(rule("", "namespaces", &["delete"]), "AID032")]
+    #[case::node_proxy(rule("", "nodes/proxy", &["get"]), "AID032")]
+    #[case::webhooks(rule("admissionregistration.k8s.io", "validatingwebhookconfigurations", &["get"]), "AID032")]
+    #[case::create_pods(rule("", "pods", &["create"]), "AID033")]
+    #[case::patch_deployments(rule("apps", "deployments", &["patch"]), "AID033")]
+    #[case::exec_by_get(rule("", "pods/exec", &["get"]), "AID033")]
+    #[case::tokens(rule("", "serviceaccounts/token", &["create"]), "AID033")]
+    #[case::secrets(rule("", "secrets", &["get"]), "AID033")]
+    #[case::secrets_shown_by_a_patch(rule("", "secrets", &["patch"]), "AID033")]
+    #[case::own_rbac(rule("rbac.authorization.k8s.io", "rolebindings", &["create"]), "AID033")]
+    #[case::own_identity(rule("perpro.dev", "agentidentities", &["patch"]), "AID033")]
+    fn withholds_from_the_widest_ceiling(#[case] wanted: PermissionRule, #[case] code: &str) {
+        let policies = [policy("p", &["ns"], vec![rule("*", "*", &["*"])])];
+        assert_eq!(granted(&policies, &wanted), Vec::<String>::new());
+        assert_eq!(reasons(&policies, &wanted), [code]);
+    }
+
+    #[rstest]
+    #[case::read_pods(rule("", "pods", &["get", "list", "watch", "delete"]))]
+    #[case::logs(rule("", "pods/log", &["get"]))]
+    #[case::read_roles(rule("rbac.authorization.k8s.io", "roles", &["get"]))]
+    #[case::scale(rule("apps", "deployments/scale", &["patch"]))]
+    #[case::unknown_kind(rule("example.com", "widgets", &["create"]))]
+    fn grants_under_the_widest_ceiling(#[case] wanted: PermissionRule) {
+        let policies = [policy("p", &["ns"], vec![rule("*", "*", &["*"])])];
+        assert_eq!(reasons(&policies, &wanted), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_elevated_power_is_lifted_only_by_name_and_by_every_policy() {
+        let mut lifted = policy("lifted", &["ns"], vec![]);
+        lifted.spec.elevated_permissions = vec![rule("", "pods", &["create"])];
+        let wanted = rule("", "pods", &["create"]);
+        assert_eq!(granted(std::slice::from_ref(&lifted), &wanted), ["create"]);
+        assert_eq!(reasons(&[lifted, policy("other", &["ns"], vec![rule("*", "*", &["*"])])], &wanted), ["AID033"]);
+    }
+
+    #[test]
+    fn a_ceiling_on_one_name_covers_no_other_and_not_all() {
+        let mut ceiling = rule("", "configmaps", &["get"]);
+        ceiling.resource_names = vec!["mine".into()];
+        let policies = [policy("p", &["ns"], vec![ceiling])];
+        let named = |n: &str| PermissionRule { resource_names: vec![n.into()], ..rule("", "configmaps", &["get"]) };
+        assert_eq!(granted(&policies, &named("mine")), ["get"]);
+        assert_eq!(reasons(&policies, &named("other")), ["AID034"]);
+        assert_eq!(reasons(&policies, &rule("", "configmaps", &["get"])), ["AID034"]);
+    }
+
+    #[test]
+    fn numbers_are_the_least_of_all_policies() {
+        let mut strict = policy("strict", &["ns"], vec![]);
+        strict.spec.max_instances = 3;
+        strict.spec.drain_seconds = 0;
+        strict.spec.image_pull_secrets = Some(vec!["regcred".into()]);
+        let policies = [policy("wide", &["ns"], vec![]), strict];
+        let ceiling = Ceiling::of("ns", &policies);
+        assert_eq!((ceiling.max_instances(), ceiling.kubernetes_token_seconds(), ceiling.drain_seconds()), (3, 900, 0));
+        assert!(ceiling.allows_pull_secret("regcred") && !ceiling.allows_pull_secret("other"));
+        assert!(Ceiling::default().allows_pull_secret("any"));
+    }
+}

@@ -1,0 +1,159 @@
+//! A pod as the decisions read it: typed, with every field that the types don't know.
+
+use super::refusal::{Reason, Refusal};
+use crate::names;
+use k8s_openapi::api::core::v1::{
+    Container, EnvFromSource, EnvVar, EphemeralContainer, Pod, PodSpec, SecurityContext, Volume, VolumeMount,
+};
+use serde_json::Value;
+
+/// A pod, and the paths of the fields that the types dropped.
+#[derive(Clone, Debug)]
+pub struct AgentPod {
+    /// The typed pod.
+    pub pod: Pod,
+    /// The typed spec; a pod without one is not readable.
+    pub spec: PodSpec,
+    /// Paths of unknown fields, with list positions as the API server writes them.
+    pub unknown: Vec<String>,
+}
+
+impl AgentPod {
+    /// Reads a pod from its JSON.
+    ///
+    /// # Errors
+    /// [`Reason::Unreadable`] when the JSON is not a core/v1 Pod.
+    pub fn parse(raw: &Value) -> Result<Self, Refusal> {
+        let mut unknown = Vec::new();
+        let pod: Pod = serde_ignored::deserialize(raw, |path| unknown.push(field_path(&path.to_string())))
+            .map_err(|e| Refusal::at("", Reason::Unreadable { error: e.to_string() }))?;
+        let spec = pod
+            .spec
+            .clone()
+            .ok_or_else(|| Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }))?;
+        Ok(Self { pod, spec, unknown })
+    }
+
+    /// Name of the AgentIdentity that the pod asks for.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.label(names::IDENTITY_LABEL).filter(|name| !name.is_empty())
+    }
+
+    /// A label's value.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// An annotation's value.
+    #[must_use]
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Every container: init containers and sidecars, main and ephemeral ones.
+    pub(super) fn containers(&self) -> Vec<ContainerView<'_>> {
+        let init = self.spec.init_containers.iter().flatten();
+        let init = init.enumerate().map(|(i, c)| ContainerView::of(format!("spec.initContainers[{i}]"), c));
+        let main = self.spec.containers.iter();
+        let main = main.enumerate().map(|(i, c)| ContainerView::of(format!("spec.containers[{i}]"), c));
+        let ephemeral = self.spec.ephemeral_containers.iter().flatten();
+        let ephemeral = ephemeral
+            .enumerate()
+            .map(|(i, c)| ContainerView::of_ephemeral(format!("spec.ephemeralContainers[{i}]"), c));
+        init.chain(main).chain(ephemeral).collect()
+    }
+
+    /// Every volume with its path.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = (String, &Volume)> {
+        self.spec.volumes.iter().flatten().enumerate().map(|(i, v)| (format!("spec.volumes[{i}]"), v))
+    }
+}
+
+/// `spec.containers.0.env` from serde_ignored as `spec.containers[0].env`; it writes `?` for the
+/// inside of an Option.
+fn field_path(dotted: &str) -> String {
+    let mut path = String::with_capacity(dotted.len());
+    for part in dotted.split('.').filter(|p| *p != "?") {
+        if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
+            path.push_str(&format!("[{part}]"));
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(part);
+        }
+    }
+    path
+}
+
+/// What the three kinds of container have in common, and all of it that can bring a credential.
+pub(super) struct ContainerView<'a> {
+    pub(super) path: String,
+    pub(super) name: &'a str,
+    pub(super) image: Option<&'a str>,
+    pub(super) env: &'a [EnvVar],
+    pub(super) env_from: &'a [EnvFromSource],
+    pub(super) mounts: &'a [VolumeMount],
+    pub(super) security: Option<&'a SecurityContext>,
+}
+
+/// Borrows what concerns us and names all the rest, so that a field which a later API adds
+/// stops the build until somebody has classified it.
+macro_rules! view {
+    ($container:expr, $path:expr, $kind:ident { $($extra:ident),* }) => {{
+        let $kind {
+            name, image, env, env_from, volume_mounts, security_context,
+            // Run inside the container, with what the container already has.
+            args: _, command: _, working_dir: _, lifecycle: _, liveness_probe: _, readiness_probe: _,
+            startup_probe: _, stdin: _, stdin_once: _, tty: _, termination_message_path: _,
+            termination_message_policy: _, restart_policy: _, restart_policy_rules: _,
+            // Amounts, ports and raw block devices of claims: no credential.
+            image_pull_policy: _, ports: _, resize_policy: _, resources: _, volume_devices: _,
+            $($extra: _),*
+        } = $container;
+        ContainerView {
+            path: $path,
+            name,
+            image: image.as_deref(),
+            env: env.as_deref().unwrap_or_default(),
+            env_from: env_from.as_deref().unwrap_or_default(),
+            mounts: volume_mounts.as_deref().unwrap_or_default(),
+            security: security_context.as_ref(),
+        }
+    }};
+}
+
+impl<'a> ContainerView<'a> {
+    fn of(path: String, container: &'a Container) -> Self {
+        view!(container, path, Container {})
+    }
+
+    fn of_ephemeral(path: String, container: &'a EphemeralContainer) -> Self {
+        // targetContainerName shares a process namespace; `isolation` refuses ephemeral
+        // containers in a pod that is being created, and exec policies guard later ones.
+        view!(container, path, EphemeralContainer { target_container_name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_unknown_field_is_named_by_its_path() {
+        let raw = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "E", "valueFrom": {"vaultRef": {"x": 1}}}]}],
+            "volumes": [{"name": "v", "vault": {}}]}});
+        let pod = AgentPod::parse(&raw).unwrap();
+        assert_eq!(pod.unknown, ["spec.containers[0].env[0].valueFrom.vaultRef", "spec.volumes[0].vault"]);
+    }
+
+    #[test]
+    fn a_thing_that_is_no_pod_is_refused_in_words() {
+        let refusal = AgentPod::parse(&json!({"spec": {"containers": "none"}})).unwrap_err();
+        assert_eq!(refusal.code(), "AID028");
+        assert_eq!(AgentPod::parse(&json!({})).unwrap_err().path, "spec");
+    }
+}

@@ -1,0 +1,124 @@
+//! Every label, annotation and name that perpro writes or reads, once.
+//!
+//! Charts repeat some of these; a test compares them. A string of ours that stands anywhere
+//! else in the code is a defect.
+
+/// API group of all our kinds, and the prefix of every mark.
+pub const GROUP: &str = "perpro.dev";
+/// Version of the kinds.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager of every server-side apply.
+pub const FIELD_MANAGER: &str = "perpro";
+
+/// Pod label: the AgentIdentity, in the pod's namespace, under which the pod runs.
+pub const IDENTITY_LABEL: &str = "perpro.dev/identity";
+/// Pod label: `"true"` declares an agent; without an identity it is refused.
+pub const AGENT_LABEL: &str = "perpro.dev/agent";
+/// Namespace label: `all` or `agents`.
+pub const ENFORCE_LABEL: &str = "perpro.dev/enforce";
+/// Prefix of every label and annotation of ours.
+pub const MARK_PREFIX: &str = "perpro.dev/";
+
+/// Scheduling gate that holds an agent pod until the controller has bound it.
+pub const GATE: &str = "perpro.dev/identity";
+
+/// Annotation on pods and accounts: UID of the AgentIdentity.
+pub const IDENTITY_UID: &str = "perpro.dev/identity-uid";
+/// Annotation on pods and accounts: generation of the AgentIdentity at the decision.
+pub const IDENTITY_GENERATION: &str = "perpro.dev/identity-generation";
+/// Annotation on accounts: owner as `Kind:name`.
+pub const OWNER: &str = "perpro.dev/owner";
+/// Annotation on accounts: RFC 3339 time at which the identity ends.
+pub const EXPIRES_AT: &str = "perpro.dev/expires-at";
+/// Annotation on accounts: why the agent exists.
+pub const JUSTIFICATION: &str = "perpro.dev/justification";
+/// Annotation on accounts: name of the pod that claimed it.
+pub const CLAIMED_BY: &str = "perpro.dev/pod-name";
+/// Annotation on accounts: UID of the pod that claimed it.
+pub const CLAIMED_BY_UID: &str = "perpro.dev/pod-uid";
+/// Annotation that other tools read as the owner.
+pub const A8R_OWNER: &str = "a8r.io/owner";
+
+/// Recommended label: who manages the object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Recommended label: what the object is a part of; for us the identity.
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Value of [`MANAGED_BY`] on all we create.
+pub const MANAGER: &str = "perpro";
+
+/// Annotation that the kubelet sets on mirror pods (core/v1 `MirrorPodAnnotationKey`).
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// Prefix of instance accounts, their bindings, and of Roles.
+pub const ACCOUNT_PREFIX: &str = "aid-";
+/// Random characters at the end of an instance account's name.
+pub const ACCOUNT_SUFFIX_LEN: usize = 10;
+/// Longest name of an AgentIdentity: with prefix and suffix a label value of 63.
+pub const MAX_IDENTITY_NAME: usize = 48;
+
+/// Where Secret keys with a `path` appear in a container.
+pub const SECRETS_DIR: &str = "/run/secrets/perpro.dev";
+/// Where client libraries look for a token (client-go `rest.InClusterConfig`).
+pub const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// ConfigMap with the API server's CA in every namespace (kube-controller-manager).
+pub const ROOT_CA_CONFIG_MAP: &str = "kube-root-ca.crt";
+/// Prefix of the volume that carries one container's Secret keys.
+pub const KEYS_VOLUME: &str = "perpro-keys-";
+/// Prefix of the volume that carries one container's Kubernetes token.
+pub const TOKEN_VOLUME: &str = "perpro-token-";
+
+/// Namespace that is never governed, by name.
+pub const KUBE_SYSTEM: &str = "kube-system";
+
+/// Lower-case Crockford base32: no i, l, o, u.
+const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Name of a new instance account: `aid-<identity>-<suffix>`.
+///
+/// `random` must come from a cryptographic source: 50 bits of it keep names unguessable and
+/// never reused.
+#[must_use]
+pub fn account_name(identity: &str, random: [u8; ACCOUNT_SUFFIX_LEN]) -> String {
+    let suffix = random.iter().map(|b| char::from(CROCKFORD[usize::from(b & 31)]));
+    format!("{ACCOUNT_PREFIX}{identity}-").chars().chain(suffix).collect()
+}
+
+/// Whether `account` has the form of an instance account of `identity`.
+#[must_use]
+pub fn is_account_of(account: &str, identity: &str) -> bool {
+    account
+        .strip_prefix(ACCOUNT_PREFIX)
+        .and_then(|rest| rest.strip_prefix(identity))
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|s| s.len() == ACCOUNT_SUFFIX_LEN && s.bytes().all(|b| CROCKFORD.contains(&b)))
+}
+
+/// Name of the Role of an identity. By UID, so that an identity made again under an old name
+/// never inherits an old binding.
+#[must_use]
+pub fn role_name(identity_uid: &str) -> String {
+    format!("{ACCOUNT_PREFIX}{identity_uid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_name_fits_a_label_and_names_its_identity() {
+        let identity = "x".repeat(MAX_IDENTITY_NAME);
+        let name = account_name(&identity, [0, 31, 32, 255, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(name.len(), 63);
+        assert!(name.ends_with("-0z0z789abc"));
+        assert!(is_account_of(&name, &identity));
+    }
+
+    #[test]
+    fn an_account_of_another_identity_is_told_apart() {
+        let name = account_name("a-b", [1; 10]);
+        assert!(!is_account_of(&name, "a"));
+        assert!(!is_account_of(&name, "a-b-1111111111"));
+        assert!(!is_account_of("aid-a-b-", "a-b"));
+        assert!(!is_account_of("default", "a-b"));
+    }
+}

@@ -1,0 +1,55 @@
+//! Agent pods.
+
+use super::{Cluster, Write, exactly, is_not_found, settled};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use perpro_core::model::PodFacts;
+use perpro_core::names;
+use serde_json::{Value, json};
+
+impl Cluster {
+    /// The live pod as JSON, with the fields that our types don't know; `None` when it is gone.
+    pub(crate) async fn pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Value>> {
+        let resource = ApiResource::erase::<Pod>(&());
+        let pods = Api::<DynamicObject>::namespaced_with(self.client(), namespace, &resource);
+        let found = pods.get_opt(name).await?;
+        found.map(|pod| serde_json::to_value(pod).map_err(kube::Error::SerdeError)).transpose()
+    }
+
+    /// Whether a pod of that name and UID is there.
+    pub(crate) async fn pod_exists(&self, namespace: &str, name: &str, uid: &str) -> kube::Result<bool> {
+        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        match pods.get_metadata(name).await {
+            Ok(pod) => Ok(pod.metadata.uid.as_deref() == Some(uid)),
+            Err(error) if is_not_found(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes our scheduling gate from exactly this pod; gates of others stay.
+    pub(crate) async fn ungate(&self, namespace: &str, pod: &PodFacts) -> kube::Result<()> {
+        let patch = json!({
+            "metadata": { "uid": pod.uid },
+            "spec": { "schedulingGates": [{ "$patch": "delete", "name": names::GATE }] },
+        });
+        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        let (params, patch) = (PatchParams::default(), Patch::Strategic(&patch));
+        settled(self.write(Write::Ungate, pods.patch(&pod.name, &params, &patch)).await)
+    }
+
+    /// Deletes a pod with a grace of our own. Never by eviction: a disruption budget must not
+    /// keep an agent alive that has lost its identity.
+    pub(crate) async fn delete_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        grace_seconds: i64,
+    ) -> kube::Result<()> {
+        let mut params = exactly(uid, None);
+        params.grace_period_seconds = u32::try_from(grace_seconds).ok();
+        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        settled(self.write(Write::DeletePod, pods.delete(name, &params)).await)
+    }
+}

@@ -1,0 +1,224 @@
+//! One pass over one identity: observe, plan, apply.
+
+use crate::cluster::Cluster;
+use crate::snapshot::{Instances, Key, Snapshot, pod_facts};
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use perpro_core::api::AgentPolicy;
+use perpro_core::decide::admit::{self, Context};
+use perpro_core::decide::ceiling::Ceiling;
+use perpro_core::decide::lifecycle::{self, Chain, Observed, Plan, Step};
+use perpro_core::decide::pod::AgentPod;
+use perpro_core::decide::refusal::{Refusal, summary};
+use perpro_core::decide::status;
+use perpro_core::model::{Account, Binding, Identity, PodFacts};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Chains of one pass that are applied at once.
+const CHAINS: usize = 16;
+/// When a gated pod that was refused is looked at again: its pod or identity may change.
+const REFUSED_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Everything a pass needs.
+pub(super) struct Controller {
+    cluster: Cluster,
+    snapshot: Snapshot,
+    instances: Instances,
+}
+
+/// What a pass saw, owned.
+struct World {
+    governed: bool,
+    identity: Option<Identity>,
+    siblings: Vec<Identity>,
+    policies: Vec<Arc<AgentPolicy>>,
+    pods: Vec<PodFacts>,
+    accounts: Vec<Account>,
+    bindings: Vec<Binding>,
+    now: Timestamp,
+}
+
+impl Controller {
+    pub(super) fn new(cluster: Cluster, snapshot: Snapshot, instances: Instances) -> Self {
+        Self { cluster, snapshot, instances }
+    }
+
+    /// Every identity that is there or has left something behind.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        self.snapshot.keys().into_iter().chain(self.instances.keys()).collect()
+    }
+
+    /// Brings the instances of one identity one step on; says when to look again.
+    ///
+    /// # Errors
+    /// The first write or read that failed; independent ones have been tried.
+    pub(super) async fn pass(&self, key: &Key) -> kube::Result<Option<Timestamp>> {
+        let mut world = self.observe(key);
+        let mut plan = self.plan(key, &world);
+        if !plan.chains.is_empty() {
+            // Whatever gives or takes power is decided on the identity as it is, not as a watch
+            // last saw it.
+            world.identity = self.cluster.identity(&key.namespace, &key.identity).await?;
+            plan = self.plan(key, &world);
+        }
+        if plan.role_differs
+            && let Some(identity) = &world.identity
+        {
+            self.cluster.apply_role(identity, &plan.clipped.rules).await?;
+        }
+        let world = &world;
+        let chains = plan.chains.drain(..).map(|chain| self.apply_chain(key, world, chain));
+        let outcomes: Vec<_> = futures::stream::iter(chains).buffer_unordered(CHAINS).collect().await;
+        let status = self.write_status(key, world, &plan).await;
+        let mut wake_at = plan.wake_at;
+        for outcome in outcomes {
+            if outcome?.is_break() {
+                let again = world.now + REFUSED_AGAIN;
+                wake_at = Some(wake_at.map_or(again, |w| w.min(again)));
+            }
+        }
+        status.map(|()| wake_at)
+    }
+
+    fn observe(&self, key: &Key) -> World {
+        World {
+            governed: self.instances.governed(&key.namespace),
+            identity: self.snapshot.identity(key),
+            siblings: self.snapshot.siblings(&key.namespace),
+            policies: self.snapshot.policies(),
+            pods: self.instances.pods(key),
+            accounts: self.snapshot.accounts(key),
+            bindings: self.instances.bindings(key),
+            now: Timestamp::now(),
+        }
+    }
+
+    fn plan(&self, key: &Key, world: &World) -> Plan {
+        let role = world.identity.as_ref().and_then(|i| self.instances.role_rules(i));
+        let observed = Observed {
+            governed: world.governed,
+            identity: world.identity.as_ref(),
+            ceiling: &world.ceiling(key),
+            role: role.as_deref(),
+            pods: &world.pods,
+            accounts: &world.accounts,
+            bindings: &world.bindings,
+        };
+        lifecycle::plan(&observed, world.now)
+    }
+
+    /// Applies the steps of one instance in order; `Break` when it stopped short of the end.
+    async fn apply_chain(&self, key: &Key, world: &World, chain: Chain) -> kube::Result<ControlFlow<()>> {
+        for step in chain {
+            if self.apply(key, world, step).await?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Applies one step; `Break` ends its chain without an error.
+    async fn apply(&self, key: &Key, world: &World, step: Step) -> kube::Result<ControlFlow<()>> {
+        let namespace = &key.namespace;
+        let cluster = &self.cluster;
+        match step {
+            Step::Claim { account, pod } => return self.claim(key, world, &account, &pod).await,
+            Step::Bind { account, pod } => {
+                if let Some(identity) = &world.identity {
+                    cluster.bind(identity, &account, &pod).await?;
+                }
+            }
+            Step::Ungate { pod } => {
+                cluster.ungate(namespace, &pod).await?;
+                tracing::info!(namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, account = pod.account, "pod released");
+            }
+            Step::ConfirmGone { pod_name, pod_uid } => {
+                if cluster.pod_exists(namespace, &pod_name, &pod_uid).await? {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Step::Unbind(binding) => cluster.unbind(namespace, &binding).await?,
+            Step::DeleteAccount(account) => {
+                cluster.delete_account(namespace, &account).await?;
+                tracing::info!(namespace, identity = key.identity, account = account.name, "account ended");
+            }
+            Step::DeletePod { pod_name, pod_uid, grace_seconds } => {
+                cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
+                tracing::info!(namespace, identity = key.identity, pod = pod_name, pod_uid, "pod ended with its identity");
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Ties the account to the pod, if the live pod still is what its identity allows.
+    async fn claim(
+        &self,
+        key: &Key,
+        world: &World,
+        account: &Account,
+        pod: &PodFacts,
+    ) -> kube::Result<ControlFlow<()>> {
+        let Some(live) = self.cluster.pod(&key.namespace, &pod.name).await? else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let refusals = match AgentPod::parse(&live).map(|live| world.refusals(key, &live, pod)) {
+            Ok(Some(refusals)) => refusals,
+            Ok(None) => return Ok(ControlFlow::Break(())),
+            Err(refusal) => vec![refusal],
+        };
+        if refusals.is_empty() {
+            self.cluster.claim_account(&key.namespace, account, pod).await?;
+            tracing::info!(namespace = key.namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, account = account.name, "account claimed");
+            return Ok(ControlFlow::Continue(()));
+        }
+        let text = summary(&refusals);
+        tracing::warn!(namespace = key.namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, code = refusals[0].code(), "gated pod refused");
+        let about = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            namespace: Some(key.namespace.clone()),
+            name: Some(pod.name.clone()),
+            uid: Some(pod.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.cluster.warn(&about, "IdentityRefused", "Claim", &text).await;
+        Ok(ControlFlow::Break(()))
+    }
+
+    async fn write_status(&self, key: &Key, world: &World, plan: &Plan) -> kube::Result<()> {
+        let Some(identity) = world.identity.as_ref().filter(|i| !i.deleting) else { return Ok(()) };
+        let object = self.snapshot.object(key);
+        let previous = object.as_ref().and_then(|o| o.status.as_ref());
+        let ceiling = world.ceiling(key);
+        let status = status::status(world.context(identity, &ceiling), world.governed, plan, previous);
+        if previous == Some(&status) {
+            return Ok(());
+        }
+        self.cluster.write_status(identity, &status).await
+    }
+}
+
+impl World {
+    fn ceiling(&self, key: &Key) -> Ceiling<'_> {
+        Ceiling::of(&key.namespace, self.policies.iter().map(AsRef::as_ref))
+    }
+
+    fn context<'a>(&'a self, identity: &'a Identity, ceiling: &'a Ceiling<'a>) -> Context<'a> {
+        Context { identity, siblings: &self.siblings, ceiling, now: self.now }
+    }
+
+    /// The webhook's decision, on the live pod; `None` when pod or identity are not those that
+    /// were planned for, and the next pass is to look again.
+    fn refusals(&self, key: &Key, live: &AgentPod, planned: &PodFacts) -> Option<Vec<Refusal>> {
+        let identity = self.identity.as_ref()?;
+        let facts = pod_facts(&live.pod)?;
+        if (&facts.uid, &facts.account) != (&planned.uid, &planned.account) {
+            return None;
+        }
+        let ceiling = self.ceiling(key);
+        Some(admit::admit(live, self.context(identity, &ceiling)).refusals)
+    }
+}

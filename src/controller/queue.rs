@@ -1,0 +1,187 @@
+//! Which identity is looked at next: each at most once at a time, again when it was touched
+//! meanwhile, later when something is due or failed.
+
+use super::pass::Controller;
+use crate::snapshot::{Key, Touched};
+use futures::StreamExt;
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::{DelayQueue, delay_queue};
+
+/// Passes at once.
+const PASSES: usize = 8;
+/// First and longest pause after a pass that failed.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// Every identity is looked at this often even if nothing told us to.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// Runs passes until `stop`; running ones are finished.
+pub(super) async fn work(
+    controller: Arc<Controller>,
+    mut touched: mpsc::UnboundedReceiver<Touched>,
+    stop: &CancellationToken,
+) {
+    let mut queue = Queue::default();
+    let mut running = JoinSet::new();
+    for key in controller.keys() {
+        queue.at(key, Duration::ZERO);
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(touched) = touched.recv() => match touched {
+                Touched::Identity(key) => queue.at(key, Duration::ZERO),
+                Touched::Namespace(namespace) => {
+                    let here = controller.keys().into_iter().filter(|k| k.namespace == namespace);
+                    here.for_each(|key| queue.at(key, Duration::ZERO));
+                }
+                Touched::Everything => controller.keys().into_iter().for_each(|key| queue.at(key, Duration::ZERO)),
+            },
+            Some(expired) = queue.due.next(), if running.len() < PASSES => {
+                if let Some(key) = queue.begin(expired.into_inner()) {
+                    let controller = controller.clone();
+                    running.spawn(async move {
+                        let outcome = controller.pass(&key).await;
+                        (key, outcome)
+                    });
+                }
+            },
+            Some(done) = running.join_next() => match done {
+                Ok((key, Ok(wake_at))) => {
+                    let wait = wake_at.map_or(RESYNC, |at| until(at).min(RESYNC));
+                    queue.finish(key, wait);
+                }
+                Ok((key, Err(error))) => {
+                    tracing::warn!(namespace = key.namespace, identity = key.identity, %error, "a pass failed and is tried again");
+                    queue.fail(key);
+                }
+                // A bug in one pass must not stop the others; the resync of its key is lost, so
+                // everything is looked at again.
+                Err(error) => {
+                    tracing::error!(%error, "a pass panicked");
+                    queue = Queue::default();
+                    controller.keys().into_iter().for_each(|key| queue.at(key, BACKOFF.0));
+                }
+            },
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+fn until(at: Timestamp) -> Duration {
+    // A little after, so that what is due is due by then.
+    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default() + Duration::from_millis(5)
+}
+
+#[derive(Default)]
+struct Queue {
+    due: DelayQueue<Key>,
+    waiting: HashMap<Key, (delay_queue::Key, tokio::time::Instant)>,
+    running: HashSet<Key>,
+    touched_meanwhile: HashSet<Key>,
+    failures: HashMap<Key, u32>,
+}
+
+impl Queue {
+    /// Looks at `key` after `wait`, or earlier if that was said before.
+    fn at(&mut self, key: Key, wait: Duration) {
+        if self.running.contains(&key) {
+            self.touched_meanwhile.insert(key);
+            return;
+        }
+        let at = tokio::time::Instant::now() + wait;
+        match self.waiting.get_mut(&key) {
+            Some((_, earlier)) if *earlier <= at => {}
+            Some((slot, when)) => {
+                self.due.reset_at(slot, at);
+                *when = at;
+            }
+            None => {
+                let slot = self.due.insert_at(key.clone(), at);
+                self.waiting.insert(key, (slot, at));
+            }
+        }
+    }
+
+    fn begin(&mut self, key: Key) -> Option<Key> {
+        self.waiting.remove(&key);
+        self.running.insert(key.clone()).then_some(key)
+    }
+
+    fn finish(&mut self, key: Key, wait: Duration) {
+        self.failures.remove(&key);
+        self.end(key, wait);
+    }
+
+    fn fail(&mut self, key: Key) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        *failures = (*failures + 1).min(16);
+        let wait = (BACKOFF.0 * 2_u32.pow(*failures - 1)).min(BACKOFF.1);
+        // A touch does not shorten the pause: whatever failed would fail again.
+        self.touched_meanwhile.remove(&key);
+        self.end(key, wait);
+    }
+
+    fn end(&mut self, key: Key, wait: Duration) {
+        self.running.remove(&key);
+        let touched = self.touched_meanwhile.remove(&key);
+        self.at(key, if touched { Duration::ZERO } else { wait });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key { namespace: "ns".to_owned(), identity: "a".to_owned() }
+    }
+
+    /// How long until the key is due, in whole seconds.
+    fn waits(queue: &Queue) -> Option<u64> {
+        let due = queue.waiting.get(&key())?.1;
+        Some(due.saturating_duration_since(tokio::time::Instant::now()).as_secs_f64().round() as u64)
+    }
+
+    #[tokio::test]
+    async fn a_key_touched_while_it_runs_runs_once_more() {
+        let mut queue = Queue::default();
+        queue.at(key(), Duration::ZERO);
+        queue.at(key(), Duration::ZERO);
+        let expired = queue.due.next().await.unwrap().into_inner();
+        assert_eq!(queue.begin(expired), Some(key()));
+        queue.at(key(), Duration::ZERO);
+        assert_eq!(waits(&queue), None, "not while it runs");
+        queue.finish(key(), RESYNC);
+        assert_eq!(waits(&queue), Some(0));
+    }
+
+    #[tokio::test]
+    async fn the_earlier_of_two_times_wins() {
+        let mut queue = Queue::default();
+        queue.at(key(), RESYNC);
+        queue.at(key(), Duration::from_secs(90));
+        queue.at(key(), RESYNC);
+        assert_eq!(waits(&queue), Some(90));
+        assert_eq!(queue.due.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn failures_wait_longer_each_time_and_a_touch_does_not_shorten_it() {
+        let mut queue = Queue::default();
+        let mut seen = Vec::new();
+        for _ in 0..9 {
+            queue.waiting.clear();
+            queue.begin(key());
+            queue.at(key(), Duration::ZERO);
+            queue.fail(key());
+            seen.push(waits(&queue).unwrap());
+        }
+        assert_eq!(seen[1..], [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+}

@@ -1,0 +1,48 @@
+//! The serving certificate: read from a folder, and again whenever it changes there.
+
+use anyhow::Context;
+use axum_server::tls_rustls::RustlsConfig;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often the files are compared. A mounted Secret is swapped by a symlink, at which inotify
+/// loses its watch; reading two small files is cheaper than that trouble.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The certificate in `dir` (`tls.crt`, `tls.key`), kept fresh until `stop`.
+///
+/// # Errors
+/// When the files are not there or don't belong together.
+pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<RustlsConfig> {
+    let mut current = read(&dir).await?;
+    let config = RustlsConfig::from_pem(current.0.clone(), current.1.clone())
+        .await
+        .with_context(|| format!("tls.crt and tls.key in {} are no pair", dir.display()))?;
+    let served = config.clone();
+    tokio::spawn(async move {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            match read(&dir).await {
+                Ok(found) if found != current => match served.reload_from_pem(found.0.clone(), found.1.clone()).await {
+                    Ok(()) => {
+                        tracing::info!("serving a new certificate");
+                        current = found;
+                    }
+                    // Half way through a swap, or broken: the old one still serves.
+                    Err(error) => tracing::warn!(%error, "can't use the new certificate"),
+                },
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "can't read the certificate"),
+            }
+        }
+    });
+    Ok(config)
+}
+
+async fn read(dir: &Path) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    let file = |name: &str| {
+        let path = dir.join(name);
+        async move { tokio::fs::read(&path).await.with_context(|| format!("can't read {}", path.display())) }
+    };
+    Ok((file("tls.crt").await?, file("tls.key").await?))
+}

@@ -1,0 +1,148 @@
+//! What the services see of the cluster without asking: watches, trimmed on arrival, read as the
+//! core's model.
+
+mod convert;
+mod watch;
+
+pub(crate) use convert::pod_facts;
+pub(crate) use watch::{Touched, Watches};
+
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
+use perpro_core::api::{AgentIdentity, AgentPolicy, PermissionRule};
+use perpro_core::model::{Account, Binding, Identity, PodFacts};
+use perpro_core::names;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Name of an identity in its namespace; the identity itself may be gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Namespace.
+    pub(crate) namespace: String,
+    /// Name of the AgentIdentity.
+    pub(crate) identity: String,
+}
+
+/// Identities, their policies and accounts: what decisions on a pod need.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    identities: Store<AgentIdentity>,
+    policies: Store<AgentPolicy>,
+    accounts: Store<PartialObjectMeta<ServiceAccount>>,
+}
+
+impl Snapshot {
+    /// Starts the watches.
+    pub(crate) fn start(client: &Client, watches: &mut Watches) -> Self {
+        Self {
+            identities: watches.follow(client, None, |_| {}),
+            policies: watches.follow(client, None, |_| {}),
+            accounts: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
+        }
+    }
+
+    /// The identity of that name, if there is one.
+    pub(crate) fn identity(&self, key: &Key) -> Option<Identity> {
+        self.object(key).as_deref().and_then(Identity::from_object)
+    }
+
+    /// The object of that name, with its status.
+    pub(crate) fn object(&self, key: &Key) -> Option<Arc<AgentIdentity>> {
+        self.identities.get(&ObjectRef::new(&key.identity).within(&key.namespace))
+    }
+
+    /// All identities of a namespace.
+    pub(crate) fn siblings(&self, namespace: &str) -> Vec<Identity> {
+        let here = self.identities.state_filter(|i| i.metadata.namespace.as_deref() == Some(namespace));
+        here.iter().filter_map(|i| Identity::from_object(i)).collect()
+    }
+
+    /// Every identity that is there, or has accounts.
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        let identities = self.identities.state();
+        let named = identities.iter().filter_map(|i| {
+            Some(Key { namespace: i.metadata.namespace.clone()?, identity: i.metadata.name.clone()? })
+        });
+        named.chain(self.accounts.state().iter().filter_map(|a| key_of(a.as_ref()))).collect()
+    }
+
+    /// All policies of the cluster.
+    pub(crate) fn policies(&self) -> Vec<Arc<AgentPolicy>> {
+        self.policies.state()
+    }
+
+    /// How many instance accounts a namespace has, claimed and unclaimed.
+    pub(crate) fn account_count(&self, namespace: &str) -> usize {
+        self.accounts.state_filter(|a| a.metadata.namespace.as_deref() == Some(namespace)).len()
+    }
+
+    /// The accounts minted for an identity.
+    pub(crate) fn accounts(&self, key: &Key) -> Vec<Account> {
+        self.accounts.state_filter(|a| belongs_to(a, key)).iter().filter_map(|a| convert::account(a)).collect()
+    }
+}
+
+/// Pods, bindings, Roles and namespaces: what the life of instances needs besides.
+#[derive(Clone)]
+pub(crate) struct Instances {
+    pods: Store<Pod>,
+    bindings: Store<PartialObjectMeta<RoleBinding>>,
+    roles: Store<Role>,
+    namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+impl Instances {
+    /// Starts the watches.
+    pub(crate) fn start(client: &Client, watches: &mut Watches) -> Self {
+        Self {
+            pods: watches.follow(client, Some(names::IDENTITY_LABEL), convert::trim_pod),
+            bindings: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
+            roles: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
+            namespaces: watches.follow(client, None, |_| {}),
+        }
+    }
+
+    /// Every identity that pods or bindings carry the label of.
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        let (pods, bindings) = (self.pods.state(), self.bindings.state());
+        let pods = pods.iter().filter_map(|p| key_of(p.as_ref()));
+        pods.chain(bindings.iter().filter_map(|b| key_of(b.as_ref()))).collect()
+    }
+
+    /// Pods that carry the label of an identity.
+    pub(crate) fn pods(&self, key: &Key) -> Vec<PodFacts> {
+        self.pods.state_filter(|p| belongs_to(p, key)).iter().filter_map(|p| pod_facts(p)).collect()
+    }
+
+    /// Bindings of an identity's accounts.
+    pub(crate) fn bindings(&self, key: &Key) -> Vec<Binding> {
+        self.bindings.state_filter(|b| belongs_to(b, key)).iter().filter_map(|b| convert::binding(b)).collect()
+    }
+
+    /// The rules of an identity's Role, if it has one.
+    pub(crate) fn role_rules(&self, identity: &Identity) -> Option<Vec<PermissionRule>> {
+        let role = ObjectRef::new(&names::role_name(&identity.uid)).within(&identity.namespace);
+        self.roles.get(&role).map(|r| convert::permission_rules(&r))
+    }
+
+    /// Whether a namespace enforces identities.
+    pub(crate) fn governed(&self, namespace: &str) -> bool {
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|n| matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents")))
+    }
+}
+
+/// The identity whose label an object carries.
+fn key_of(object: &impl ResourceExt) -> Option<Key> {
+    let identity = object.labels().get(names::IDENTITY_LABEL)?.clone();
+    Some(Key { namespace: object.namespace()?, identity })
+}
+
+fn belongs_to<K: ResourceExt>(object: &K, key: &Key) -> bool {
+    object.namespace().as_deref() == Some(key.namespace.as_str())
+        && object.labels().get(names::IDENTITY_LABEL) == Some(&key.identity)
+}
