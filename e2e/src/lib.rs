@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod command;
 pub mod files;
 pub mod images;
+pub mod install;
 pub mod packages;
 pub mod programs;
 pub mod progress;

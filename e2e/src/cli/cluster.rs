@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::cache::Cache;
 use crate::cluster::{self, Cluster, Options};
+use crate::install;
 use crate::progress::say;
 
 /// A Kubernetes cluster on this machine, without Docker.
@@ -30,10 +31,16 @@ pub struct ClusterArgs {
     kubeconfig: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Verb {
     /// Start the cluster; building its programs takes minutes the first time
     Up,
+    /// Install perpro from this checkout, or bring it up to date
+    Install {
+        /// What your own cluster shall run, with --kubeconfig
+        #[arg(long, requires = "kubeconfig")]
+        image: Option<String>,
+    },
     /// Say what runs
     Status,
     /// End the cluster and remove all that it made, except logs
@@ -46,13 +53,15 @@ enum Verb {
 /// Those of the cluster.
 pub async fn run(args: ClusterArgs) -> Result<()> {
     if let Some(kubeconfig) = &args.kubeconfig {
-        return with_theirs(args.verb, &std::path::absolute(kubeconfig)?).await;
+        return with_theirs(&args.verb, &std::path::absolute(kubeconfig)?).await;
     }
     let options = Options { dir: args.dir, nodeless: args.nodeless, version: args.version };
-    let cluster = Cluster::open(&Cache::from_env()?, &options)?;
+    let cache = Cache::from_env()?;
+    let cluster = Cluster::open(&cache, &options)?;
     match args.verb {
         Verb::Up => cluster.up().await?,
         Verb::Status => status(&cluster).await?,
+        Verb::Install { .. } => install::into_ours(&cache, &cluster).await?,
         Verb::Down => return cluster.down().await,
     }
     say(&format!("# kubectl: {}", cluster.kubectl().display()));
@@ -72,9 +81,13 @@ async fn status(cluster: &Cluster) -> Result<()> {
 }
 
 /// The reader's cluster is asked whether it is there, and left as it is.
-async fn with_theirs(verb: Verb, kubeconfig: &Path) -> Result<()> {
+async fn with_theirs(verb: &Verb, kubeconfig: &Path) -> Result<()> {
     match verb {
         Verb::Down => say("this cluster is yours: nothing was done to it"),
+        Verb::Install { image } => {
+            install::into_theirs(&Cache::from_env()?, kubeconfig, image.as_deref()).await?;
+            export(kubeconfig);
+        }
         Verb::Up | Verb::Status => {
             let reachable = cluster::is_reachable(kubeconfig).await;
             reachable.with_context(|| format!("cannot reach the cluster of {}", kubeconfig.display()))?;

@@ -192,11 +192,6 @@ impl Args {
     pub(crate) fn path(&mut self, name: &str, value: &Path) {
         self.set(name, value.display());
     }
-
-    /// Adds a flag or word as it is.
-    pub(crate) fn word(&mut self, word: &str) {
-        self.0.push(word.into());
-    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,8 @@ pub(crate) async fn component(
     })
 }
 
-async fn text(client: &Client, path: &str) -> Result<()> {
+/// Gets a path that answers 200 when all is well.
+pub(crate) async fn text(client: &Client, path: &str) -> Result<()> {
     let request = http::Request::get(path).body(Vec::new())?;
     let answer = tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
     Ok(answer.context("no answer for five seconds")?.map(drop)?)

@@ -7,18 +7,18 @@
 mod cgroups;
 mod control_plane;
 mod firewall;
-mod health;
-mod kubeconfig;
+pub(crate) mod health;
+pub(crate) mod kubeconfig;
 mod layout;
 mod machine;
 mod mounts;
 mod network;
 mod node;
-mod pki;
+pub(crate) mod pki;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod signals;
-mod state;
+pub(crate) mod state;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -185,13 +185,36 @@ impl Cluster {
         Program::kubectl().path(&self.cache)
     }
 
+    /// `ctr` of its containerd; only a cluster with a node has one.
+    pub fn ctr(&self) -> Result<tokio::process::Command> {
+        Ok(self.setup(self.state()?.facts()).ctr())
+    }
+
+    /// Makes an image known to its node.
+    ///
+    /// # Errors
+    /// When it has none, or containerd refuses the image.
+    pub async fn import(&self, image: &images::Image) -> Result<()> {
+        self.setup(self.state()?.facts()).import(image).await
+    }
+
+    /// What is recorded of it.
+    pub(crate) fn state(&self) -> Result<State> {
+        let state = State::load(&self.layout.state())?;
+        state.with_context(|| format!("no cluster in {}", self.layout.root().display()))
+    }
+
+    pub(crate) fn setup<'a>(&'a self, facts: &'a Facts) -> Setup<'a> {
+        Setup { cache: &self.cache, layout: &self.layout, facts }
+    }
+
     /// The processes that a running cluster has.
     fn components(&self) -> &'static [&'static str] {
         if self.nodeless { &CONTROL_PLANE } else { &ALL }
     }
 
     /// One `up`, `install` or `down` at a time.
-    async fn lock(&self) -> Result<File> {
+    pub(crate) async fn lock(&self) -> Result<File> {
         files::private_dir(self.layout.root())?;
         let lock = File::create(self.layout.root().join("lock"))?;
         wait::until("another command works on this cluster", Duration::from_secs(1800), async || match lock
@@ -237,7 +260,7 @@ impl Cluster {
             sysctls: if self.nodeless { BTreeMap::new() } else { machine::sysctls() },
         };
         let mut state = State::create(&self.layout.state(), facts.clone())?;
-        let setup = Setup { cache: &self.cache, layout: &self.layout, facts: &facts };
+        let setup = self.setup(&facts);
         pki::create(&self.layout, facts.address)?;
         setup.write_control_plane_files()?;
 
@@ -331,6 +354,13 @@ fn remove_file(path: &Path) -> Result<()> {
 /// # Errors
 /// When it does not, with the reason.
 pub async fn is_reachable(kubeconfig: &Path) -> Result<()> {
-    let client = health::client(kubeconfig).await?;
-    health::api_server_is_ready(&client).await
+    health::api_server_is_ready(&client(kubeconfig).await?).await
+}
+
+/// A client for the cluster of a kubeconfig.
+///
+/// # Errors
+/// When the file is missing or cannot be understood.
+pub async fn client(kubeconfig: &Path) -> Result<Client> {
+    health::client(kubeconfig).await
 }

@@ -26,6 +26,8 @@ pub(crate) struct Ports {
     pub(crate) proxy_health: u16,
     pub(crate) proxy_metrics: u16,
     pub(crate) webhook: u16,
+    pub(crate) controller: u16,
+    pub(crate) second_controller: u16,
 }
 
 impl Ports {
@@ -57,6 +59,8 @@ impl Ports {
             proxy_health: next()?,
             proxy_metrics: next()?,
             webhook: next()?,
+            controller: next()?,
+            second_controller: next()?,
         })
     }
 }

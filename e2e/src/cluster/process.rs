@@ -172,7 +172,12 @@ mod tests {
         let refused = launch.start(|_| anyhow::bail!("the disk is full"));
         assert!(refused.is_err());
 
-        let id = launch.start(|_| Ok(assert!(!folder.join("ran").exists()))).unwrap();
+        let id = launch
+            .start(|_| {
+                assert!(!folder.join("ran").exists());
+                Ok(())
+            })
+            .unwrap();
         assert!(id.is_alive());
         stop(&[id], Duration::from_secs(5)).await.unwrap();
         assert!(!id.is_alive());
