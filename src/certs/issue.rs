@@ -3,7 +3,8 @@
 use anyhow::{Context, ensure};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData,
 };
 use std::fmt;
 use x509_parser::extensions::GeneralName;
@@ -52,11 +53,16 @@ impl Authority {
     /// The one that a pair holds.
     pub(super) fn load(pair: Pair) -> anyhow::Result<Self> {
         let key = KeyPair::from_pem(&pair.key).context("the key is unreadable")?;
-        let (_, pem) = parse_x509_pem(pair.certificate.as_bytes()).context("the certificate is unreadable")?;
+        let (_, pem) =
+            parse_x509_pem(pair.certificate.as_bytes()).context("the certificate is unreadable")?;
         let certificate = pem.parse_x509().context("the certificate is unreadable")?;
         ensure!(certificate.is_ca(), "the certificate is not an authority's");
-        ensure!(certificate.public_key().raw == key.subject_public_key_info(), "key and certificate don't belong together");
-        let issuer = Issuer::from_ca_cert_pem(&pair.certificate, key).context("the certificate is unreadable")?;
+        ensure!(
+            certificate.public_key().raw == key.subject_public_key_info(),
+            "key and certificate don't belong together"
+        );
+        let issuer =
+            Issuer::from_ca_cert_pem(&pair.certificate, key).context("the certificate is unreadable")?;
         Ok(Self { issuer, pair })
     }
 
@@ -87,8 +93,12 @@ impl Authority {
         let signed = certificate.issuer() == authority.parse_x509()?.subject()
             && certificate.verify_signature(Some(authority.parse_x509()?.public_key())).is_ok();
         let paired = certificate.public_key().raw == KeyPair::from_pem(&leaf.key)?.subject_public_key_info();
-        let names = certificate.subject_alternative_name()?.map(|e| e.value.general_names.clone()).unwrap_or_default();
-        let covered = hosts.iter().all(|h| names.iter().any(|n| matches!(n, GeneralName::DNSName(d) if d == h)));
+        let names = certificate
+            .subject_alternative_name()?
+            .map(|e| e.value.general_names.clone())
+            .unwrap_or_default();
+        let covered =
+            hosts.iter().all(|h| names.iter().any(|n| matches!(n, GeneralName::DNSName(d) if d == h)));
         let renew_at = certificate.validity().not_after.timestamp() - (DAY * RENEW_BEFORE_DAYS).as_secs();
         Ok(signed && paired && covered && now.as_second() < renew_at)
     }

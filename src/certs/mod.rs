@@ -37,7 +37,9 @@ pub(crate) async fn ensure(names: Names) -> anyhow::Result<()> {
 
     let stored = read(&cluster, namespace, ca_secret).await?;
     let authority = match stored.as_ref().and_then(pair) {
-        Some(pair) => Authority::load(pair).with_context(|| format!("Secret \"{ca_secret}\" holds no certificate authority: delete it to have a new one made"))?,
+        Some(pair) => Authority::load(pair).with_context(|| {
+            format!("Secret \"{ca_secret}\" holds no certificate authority: delete it to have a new one made")
+        })?,
         None => {
             let authority = Authority::new(now)?;
             write(&cluster, namespace, ca_secret, authority.pair(), stored).await?;

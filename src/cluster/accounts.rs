@@ -49,7 +49,12 @@ impl Cluster {
 
     /// Ties an account to its pod: owner reference, name and UID. Fails with a conflict when the
     /// account is not as it was seen.
-    pub(crate) async fn claim_account(&self, namespace: &str, account: &Account, pod: &PodFacts) -> kube::Result<()> {
+    pub(crate) async fn claim_account(
+        &self,
+        namespace: &str,
+        account: &Account,
+        pod: &PodFacts,
+    ) -> kube::Result<()> {
         let patch = json!({ "metadata": {
             "uid": account.uid,
             "resourceVersion": account.resource_version,
@@ -58,7 +63,9 @@ impl Cluster {
         } });
         let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        settled(self.write(Write::ClaimAccount, accounts.patch_metadata(&account.name, &params, &patch)).await)
+        settled(
+            self.write(Write::ClaimAccount, accounts.patch_metadata(&account.name, &params, &patch)).await,
+        )
     }
 
     /// Binds an account to the Role of its identity. The pod owns the binding.

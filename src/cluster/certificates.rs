@@ -27,7 +27,11 @@ impl Webhooks {
 
 impl Cluster {
     /// One of the Job's Secrets: its data and version.
-    pub(crate) async fn certificate_secret(&self, namespace: &str, name: &str) -> kube::Result<Option<Secret>> {
+    pub(crate) async fn certificate_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> kube::Result<Option<Secret>> {
         Api::<Secret>::namespaced(self.client(), namespace).get_opt(name).await
     }
 
@@ -71,7 +75,12 @@ impl Cluster {
     }
 
     /// Makes every webhook of the configurations trust `ca` (PEM); says how many changed.
-    pub(crate) async fn trust_certificate(&self, name: &str, mut webhooks: Webhooks, ca: &[u8]) -> kube::Result<usize> {
+    pub(crate) async fn trust_certificate(
+        &self,
+        name: &str,
+        mut webhooks: Webhooks,
+        ca: &[u8],
+    ) -> kube::Result<usize> {
         let mut changed = 0;
         for config in webhooks.client_configs().filter(|c| c.ca_bundle.as_ref().is_none_or(|b| b.0 != ca)) {
             config.ca_bundle = Some(ByteString(ca.to_vec()));

@@ -75,7 +75,9 @@ impl Faults {
     }
 
     fn parse(value: &str) -> anyhow::Result<Self> {
-        let (name, moment) = value.split_once(':').with_context(|| format!("{VARIABLE}: write WRITE:before or WRITE:after"))?;
+        let (name, moment) = value
+            .split_once(':')
+            .with_context(|| format!("{VARIABLE}: write WRITE:before or WRITE:after"))?;
         let moment = match moment {
             "before" => Moment::Before,
             "after" => Moment::After,

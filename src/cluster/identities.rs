@@ -15,7 +15,11 @@ impl Cluster {
     }
 
     /// Writes the status of an identity.
-    pub(crate) async fn write_status(&self, identity: &Identity, status: &AgentIdentityStatus) -> kube::Result<()> {
+    pub(crate) async fn write_status(
+        &self,
+        identity: &Identity,
+        status: &AgentIdentityStatus,
+    ) -> kube::Result<()> {
         let object = json!({
             "apiVersion": format!("{}/{}", names::GROUP, names::VERSION),
             "kind": "AgentIdentity",
@@ -26,6 +30,8 @@ impl Cluster {
         let identities = Api::<AgentIdentity>::namespaced(self.client(), &identity.namespace);
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let patch = Patch::Apply(&object);
-        settled(self.write(Write::WriteStatus, identities.patch_status(&identity.name, &params, &patch)).await)
+        settled(
+            self.write(Write::WriteStatus, identities.patch_status(&identity.name, &params, &patch)).await,
+        )
     }
 }

@@ -38,7 +38,12 @@ impl Cluster {
     }
 
     /// Writes the Lease over the version in `record`; a conflict means that another was faster.
-    pub(crate) async fn hold_lease(&self, namespace: &str, name: &str, record: &LeaseRecord) -> kube::Result<()> {
+    pub(crate) async fn hold_lease(
+        &self,
+        namespace: &str,
+        name: &str,
+        record: &LeaseRecord,
+    ) -> kube::Result<()> {
         let object = Lease {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),

@@ -76,7 +76,8 @@ impl Candidate {
                         (seen, since) = (record, Instant::now());
                     }
                     let asked = Instant::now();
-                    if let Move::Hold(record) = decide(seen.as_ref(), &self.me, since.elapsed(), Timestamp::now())
+                    if let Move::Hold(record) =
+                        decide(seen.as_ref(), &self.me, since.elapsed(), Timestamp::now())
                         && self.hold(&record).await
                     {
                         tracing::info!(replica = self.me, "leading");
@@ -175,7 +176,10 @@ mod tests {
     fn a_lease_of_another_is_taken_only_after_it_was_seen_unchanged_for_its_time() {
         assert_eq!(held(Some(&record("other")), 14), None);
         let taken = held(Some(&record("other")), 15).unwrap();
-        assert_eq!((taken.holder.as_str(), taken.transitions, taken.resource_version.as_deref()), ("me", 5, Some("7")));
+        assert_eq!(
+            (taken.holder.as_str(), taken.transitions, taken.resource_version.as_deref()),
+            ("me", 5, Some("7"))
+        );
     }
 
     #[test]

@@ -133,7 +133,14 @@ impl Controller {
             }
             Step::Ungate { pod } => {
                 cluster.ungate(namespace, &pod).await?;
-                tracing::info!(namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, account = pod.account, "pod released");
+                tracing::info!(
+                    namespace,
+                    identity = key.identity,
+                    pod = pod.name,
+                    pod_uid = pod.uid,
+                    account = pod.account,
+                    "pod released"
+                );
             }
             Step::ConfirmGone { pod_name, pod_uid } => {
                 if cluster.pod_exists(namespace, &pod_name, &pod_uid).await? {
@@ -147,7 +154,13 @@ impl Controller {
             }
             Step::DeletePod { pod_name, pod_uid, grace_seconds } => {
                 cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
-                tracing::info!(namespace, identity = key.identity, pod = pod_name, pod_uid, "pod ended with its identity");
+                tracing::info!(
+                    namespace,
+                    identity = key.identity,
+                    pod = pod_name,
+                    pod_uid,
+                    "pod ended with its identity"
+                );
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -171,11 +184,25 @@ impl Controller {
         };
         if refusals.is_empty() {
             self.cluster.claim_account(&key.namespace, account, pod).await?;
-            tracing::info!(namespace = key.namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, account = account.name, "account claimed");
+            tracing::info!(
+                namespace = key.namespace,
+                identity = key.identity,
+                pod = pod.name,
+                pod_uid = pod.uid,
+                account = account.name,
+                "account claimed"
+            );
             return Ok(ControlFlow::Continue(()));
         }
         let text = summary(&refusals);
-        tracing::warn!(namespace = key.namespace, identity = key.identity, pod = pod.name, pod_uid = pod.uid, code = refusals[0].code(), "gated pod refused");
+        tracing::warn!(
+            namespace = key.namespace,
+            identity = key.identity,
+            pod = pod.name,
+            pod_uid = pod.uid,
+            code = refusals[0].code(),
+            "gated pod refused"
+        );
         let about = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),

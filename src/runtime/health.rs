@@ -39,7 +39,11 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str)
 ///
 /// # Errors
 /// When the address can't be bound.
-pub(crate) async fn serve(listen: SocketAddr, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let listener =
         tokio::net::TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     axum::serve(listener, routes(readiness)).with_graceful_shutdown(stop.cancelled_owned()).await?;

@@ -23,14 +23,16 @@ pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Re
     tokio::spawn(async move {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             match read(&dir).await {
-                Ok(found) if found != current => match served.reload_from_pem(found.0.clone(), found.1.clone()).await {
-                    Ok(()) => {
-                        tracing::info!("serving a new certificate");
-                        current = found;
+                Ok(found) if found != current => {
+                    match served.reload_from_pem(found.0.clone(), found.1.clone()).await {
+                        Ok(()) => {
+                            tracing::info!("serving a new certificate");
+                            current = found;
+                        }
+                        // Half way through a swap, or broken: the old one still serves.
+                        Err(error) => tracing::warn!(%error, "can't use the new certificate"),
                     }
-                    // Half way through a swap, or broken: the old one still serves.
-                    Err(error) => tracing::warn!(%error, "can't use the new certificate"),
-                },
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "can't read the certificate"),
             }

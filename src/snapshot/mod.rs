@@ -82,7 +82,11 @@ impl Snapshot {
 
     /// The accounts minted for an identity.
     pub(crate) fn accounts(&self, key: &Key) -> Vec<Account> {
-        self.accounts.state_filter(|a| belongs_to(a, key)).iter().filter_map(|a| convert::account(a)).collect()
+        self.accounts
+            .state_filter(|a| belongs_to(a, key))
+            .iter()
+            .filter_map(|a| convert::account(a))
+            .collect()
     }
 }
 
@@ -120,7 +124,11 @@ impl Instances {
 
     /// Bindings of an identity's accounts.
     pub(crate) fn bindings(&self, key: &Key) -> Vec<Binding> {
-        self.bindings.state_filter(|b| belongs_to(b, key)).iter().filter_map(|b| convert::binding(b)).collect()
+        self.bindings
+            .state_filter(|b| belongs_to(b, key))
+            .iter()
+            .filter_map(|b| convert::binding(b))
+            .collect()
     }
 
     /// The rules of an identity's Role, if it has one.
@@ -132,7 +140,9 @@ impl Instances {
     /// Whether a namespace enforces identities.
     pub(crate) fn governed(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(&ObjectRef::new(namespace));
-        found.is_some_and(|n| matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents")))
+        found.is_some_and(|n| {
+            matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents"))
+        })
     }
 }
 

@@ -78,7 +78,9 @@ impl Watches {
             let mut listed = BTreeSet::new();
             while let Some(event) = events.next().await {
                 let report: BTreeSet<Touched> = match event {
-                    Ok(Event::Apply(object) | Event::Delete(object)) => object.concerns().into_iter().collect(),
+                    Ok(Event::Apply(object) | Event::Delete(object)) => {
+                        object.concerns().into_iter().collect()
+                    }
                     // A new list: what was there before and is not any more changed too.
                     Ok(Event::Init) => {
                         listed = reader.state().iter().filter_map(|o| o.concerns()).collect();
@@ -110,7 +112,6 @@ pub(crate) trait Concerns {
     /// What to look at again.
     fn concerns(&self) -> Option<Touched>;
 }
-
 
 impl Concerns for perpro_core::api::AgentIdentity {
     /// The whole namespace: which identity owns a Secret depends on all of them.

@@ -40,7 +40,11 @@ struct Webhook {
 ///
 /// # Errors
 /// When the certificate can't be read, the address can't be bound, or a watch ends.
-pub(crate) async fn serve(listen: SocketAddr, tls_dir: PathBuf, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    tls_dir: PathBuf,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
     let mut watches = Watches::new(None);
     let snapshot = Snapshot::start(&cluster.client(), &mut watches);
@@ -49,7 +53,9 @@ pub(crate) async fn serve(listen: SocketAddr, tls_dir: PathBuf, stop: Cancellati
 
     let tls = tls::watched(tls_dir, stop.clone()).await?;
     let handle = axum_server::Handle::new();
-    let server = axum_server::bind_rustls(listen, tls).handle(handle.clone()).serve(routes(webhook).into_make_service());
+    let server = axum_server::bind_rustls(listen, tls)
+        .handle(handle.clone())
+        .serve(routes(webhook).into_make_service());
     tokio::pin!(server);
 
     tracing::info!(%listen, "serving; reading identities, policies and accounts");

@@ -32,7 +32,12 @@ impl Question {
     fn ask<T>(&self, decide: impl FnOnce(Context<'_>) -> T) -> T {
         let policies = self.policies.iter().map(AsRef::as_ref);
         let ceiling = Ceiling::of(&self.identity.namespace, policies);
-        decide(Context { identity: &self.identity, siblings: &self.siblings, ceiling: &ceiling, now: self.now })
+        decide(Context {
+            identity: &self.identity,
+            siblings: &self.siblings,
+            ceiling: &ceiling,
+            now: self.now,
+        })
     }
 
     /// The pod as it would be stored under `account`, and the verdict on that.
@@ -67,7 +72,8 @@ impl Webhook {
             Err(refusal) => return logged(request, Answer::refuse(refusal)),
         };
         let (injected, verdict) = question.rehearse(&request.object, &account);
-        let mut answer = Answer { refusals: verdict.refusals, warnings: verdict.warnings, ..Answer::default() };
+        let mut answer =
+            Answer { refusals: verdict.refusals, warnings: verdict.warnings, ..Answer::default() };
         if !answer.refusals.is_empty() {
             return logged(request, answer);
         }
@@ -122,9 +128,14 @@ impl Webhook {
     /// Reads the pod and finds its identity; `None` for a pod that is none of ours.
     async fn question(&self, request: &Request) -> Result<Option<Question>, Refusal> {
         let pod = AgentPod::parse(&request.object)?;
-        if pod.annotation(names::MIRROR_POD).is_some() && request.user_info.groups.iter().any(|g| g == "system:nodes") {
+        if pod.annotation(names::MIRROR_POD).is_some()
+            && request.user_info.groups.iter().any(|g| g == "system:nodes")
+        {
             // The kubelet's picture of a static pod: NodeRestriction lets a node make only its own.
-            tracing::warn!(namespace = request.namespace, "a static pod runs in a governed namespace, outside perpro");
+            tracing::warn!(
+                namespace = request.namespace,
+                "a static pod runs in a governed namespace, outside perpro"
+            );
             return Ok(None);
         }
         let Some(name) = pod.identity().map(str::to_owned) else {
@@ -153,8 +164,10 @@ impl Webhook {
         match self.cluster.identity(&request.namespace, name).await {
             Ok(Some(identity)) => Ok(identity),
             Ok(None) => {
-                let reason =
-                    Reason::UnknownIdentity { identity: name.to_owned(), namespace: request.namespace.clone() };
+                let reason = Reason::UnknownIdentity {
+                    identity: name.to_owned(),
+                    namespace: request.namespace.clone(),
+                };
                 Err(Refusal::at(path, reason))
             }
             Err(error) => {
@@ -180,7 +193,12 @@ impl Webhook {
     }
 
     /// Creates the account; returns its name and the pod that runs under it.
-    async fn mint(&self, question: &Question, first: String, injected: Value) -> Result<(String, Value), Refusal> {
+    async fn mint(
+        &self,
+        question: &Question,
+        first: String,
+        injected: Value,
+    ) -> Result<(String, Value), Refusal> {
         let (mut name, mut pod) = (first, injected);
         let mut tries = 1;
         loop {

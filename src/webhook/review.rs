@@ -61,13 +61,16 @@ impl Review {
     /// What is wrong with it, for a 400: nothing else is ever sent here by an API server with our
     /// configurations.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let envelope: Envelope = serde_json::from_slice(body).map_err(|e| format!("not an AdmissionReview: {e}\n"))?;
+        let envelope: Envelope =
+            serde_json::from_slice(body).map_err(|e| format!("not an AdmissionReview: {e}\n"))?;
         if envelope.api_version != "admission.k8s.io/v1" || envelope.kind != "AdmissionReview" {
             return Err("send an AdmissionReview of admission.k8s.io/v1\n".to_owned());
         }
         let request = envelope.request.ok_or("the AdmissionReview has no request\n")?;
         let Kind { group, version, kind } = &request.kind;
-        if (group.as_str(), version.as_str(), kind.as_str(), request.operation.as_str()) != ("", "v1", "Pod", "CREATE") {
+        if (group.as_str(), version.as_str(), kind.as_str(), request.operation.as_str())
+            != ("", "v1", "Pod", "CREATE")
+        {
             return Err("this path decides on the creation of v1 Pods\n".to_owned());
         }
         if request.namespace.is_empty() {
@@ -101,7 +104,8 @@ impl Answer {
             "allowed": allowed,
             "warnings": self.warnings.iter().map(|w| format!("perpro {w}")).collect::<Vec<_>>(),
         });
-        let mut audit: serde_json::Map<_, _> = self.audit.into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
+        let mut audit: serde_json::Map<_, _> =
+            self.audit.into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
         if !allowed {
             let causes: Vec<_> = self
                 .refusals

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "AgentIdentityStatus",
     derive = "PartialEq",
     doc = "Who owns an AI agent, until when, why, and what each of its containers may have.",
-    validation = Rule::new("self.metadata.name.size() <= 48 && !self.metadata.name.contains('.')").message("AID040 name an AgentIdentity with a DNS label of at most 48 characters: account names are made from it").field_path(".metadata.name"),
+    validation = Rule::new("self.metadata.name.size() <= 48 && !self.metadata.name.contains('.')").message("AID040 name an AgentIdentity with a DNS label of at most 48 characters: account names are made from it"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner.name"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Pods", type_ = "integer", json_path = ".status.instances"),
@@ -158,7 +158,10 @@ pub struct SecretKeyGrant {
     pub env: Option<String>,
     /// File that holds the value, relative to `/run/secrets/perpro.dev/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
     pub path: Option<String>,
 }
 

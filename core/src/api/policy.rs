@@ -49,16 +49,16 @@ pub struct AgentPolicySpec {
     pub image_pull_secrets: Option<Vec<String>>,
     /// Most instance accounts in one namespace, claimed and unclaimed.
     #[serde(default = "AgentPolicySpec::default_max_instances")]
-    #[schemars(range(min = 0, max = 10000))]
+    #[schemars(range(min = 0, max = 10000), extend("format" = "int32"))]
     pub max_instances: u32,
     /// Lifetime of Kubernetes tokens in seconds.
     // The API server issues none under 600 s, and turns exactly 3607 s into a year.
     #[serde(default = "AgentPolicySpec::default_kubernetes_token_seconds")]
-    #[schemars(range(min = 600, max = 3600))]
+    #[schemars(range(min = 600, max = 3600), extend("format" = "int32"))]
     pub kubernetes_token_seconds: u32,
     /// How long, in seconds, a deleted pod keeps its power to finish its work.
     #[serde(default = "AgentPolicySpec::default_drain_seconds")]
-    #[schemars(range(min = 0, max = 3600))]
+    #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub drain_seconds: u32,
 }
 

@@ -41,14 +41,16 @@ pub fn identity_refusals(context: Context<'_>) -> Vec<Refusal> {
     let name = || identity.name.clone();
     let label = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
     let ended = identity.ended(now).map(|end| match end {
-        IdentityEnd::Deleted => Reason::UnknownIdentity { identity: name(), namespace: identity.namespace.clone() },
+        IdentityEnd::Deleted => {
+            Reason::UnknownIdentity { identity: name(), namespace: identity.namespace.clone() }
+        }
         IdentityEnd::Suspended => Reason::Suspended { identity: name() },
-        IdentityEnd::Expired => Reason::Expired { identity: name(), at: identity.spec.expires_at.0.to_string() },
+        IdentityEnd::Expired => {
+            Reason::Expired { identity: name(), at: identity.spec.expires_at.0.to_string() }
+        }
     });
-    let overdue = identity.spec.secrets.iter().filter(|s| s.rotate_by.0 <= now).map(|s| Reason::RotationOverdue {
-        secret: s.name.clone(),
-        identity: name(),
-        at: s.rotate_by.0.to_string(),
+    let overdue = identity.spec.secrets.iter().filter(|s| s.rotate_by.0 <= now).map(|s| {
+        Reason::RotationOverdue { secret: s.name.clone(), identity: name(), at: s.rotate_by.0.to_string() }
     });
     let shared = identity.spec.secrets.iter().filter_map(|s| {
         let owner = secret_owner(identity, siblings, &s.name)?;
@@ -80,9 +82,10 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(missing(pod, identity));
     refusals.extend(pull_secrets(pod, context));
     for field in &pod.unknown {
-        let into_container = ["spec.containers", "spec.initContainers", "spec.ephemeralContainers", "spec.volumes"]
-            .iter()
-            .any(|p| field.starts_with(p));
+        let into_container =
+            ["spec.containers", "spec.initContainers", "spec.ephemeralContainers", "spec.volumes"]
+                .iter()
+                .any(|p| field.starts_with(p));
         let name = field.clone();
         if into_container {
             refusals.push(Refusal::at(field, Reason::UnknownField { field: name }));
@@ -119,9 +122,9 @@ fn marks(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
         names::IDENTITY_GENERATION => v.parse::<i64>().is_err(),
         k => k.starts_with(names::MARK_PREFIX),
     });
-    let mirror = pod.annotation(names::MIRROR_POD).map(|_| {
-        Refusal::at(format!("metadata.annotations[{}]", names::MIRROR_POD), Reason::ForgedMirror)
-    });
+    let mirror = pod
+        .annotation(names::MIRROR_POD)
+        .map(|_| Refusal::at(format!("metadata.annotations[{}]", names::MIRROR_POD), Reason::ForgedMirror));
     labels
         .map(|(k, _)| foreign("labels", k))
         .chain(annotations.map(|(k, _)| foreign("annotations", k)))
@@ -141,7 +144,8 @@ fn injected(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
     for (path, account) in accounts {
         let account = account.unwrap_or("default");
         if !names::is_account_of(account, &identity.name) {
-            let reason = Reason::ForeignAccount { account: account.to_owned(), identity: identity.name.clone() };
+            let reason =
+                Reason::ForeignAccount { account: account.to_owned(), identity: identity.name.clone() };
             found.push(Refusal::at(path, reason));
         }
     }
@@ -158,7 +162,10 @@ fn injected(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
         found.push(Refusal::at("spec.schedulingGates", Reason::NotInjected { what: "its scheduling gate" }));
     }
     if pod.annotation(names::IDENTITY_UID).is_none() || pod.annotation(names::IDENTITY_GENERATION).is_none() {
-        found.push(Refusal::at("metadata.annotations", Reason::NotInjected { what: "the stamp of its identity" }));
+        found.push(Refusal::at(
+            "metadata.annotations",
+            Reason::NotInjected { what: "the stamp of its identity" },
+        ));
     }
     found
 }
@@ -193,7 +200,8 @@ fn extra(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
         let identity = identity.name.clone();
         match what {
             What::SecretKey { secret, key, place: _ } => {
-                let listed = grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == secret && k.key == key));
+                let listed =
+                    grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == secret && k.key == key));
                 (!listed).then_some(Reason::UnlistedSecretKey { container, secret, key, identity })
             }
             What::WholeSecret { secret, by } => Some(Reason::WholeSecret { container, secret, by, identity }),
@@ -205,7 +213,9 @@ fn extra(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
             }
             What::Token { audience, .. } => Some(Reason::UnlistedToken { container, audience, identity }),
             What::PodCertificate => Some(Reason::PodCertificate { container }),
-            What::FromFile { env } => Some(Reason::FromFile { container: container.unwrap_or_default(), env }),
+            What::FromFile { env } => {
+                Some(Reason::FromFile { container: container.unwrap_or_default(), env })
+            }
         }
     };
     credentials(pod)
@@ -229,7 +239,8 @@ fn missing(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
             identity: identity.name.clone(),
         };
         let mounted = |at: &str| container.mounts.iter().any(|m| m.mount_path.trim_end_matches('/') == at);
-        let taken = |path: &str| Reason::MountTaken { container: container.name.to_owned(), path: path.to_owned() };
+        let taken =
+            |path: &str| Reason::MountTaken { container: container.name.to_owned(), path: path.to_owned() };
         for key in &grant.secret_keys {
             let what = || lacks(format!("key \"{}\" of Secret \"{}\"", key.key, key.secret));
             if let Some(env) = &key.env

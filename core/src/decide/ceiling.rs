@@ -60,7 +60,10 @@ impl<'a> Ceiling<'a> {
     /// Whether a pod may name this pull Secret.
     #[must_use]
     pub fn allows_pull_secret(&self, name: &str) -> bool {
-        self.policies.iter().filter_map(|(_, p)| p.image_pull_secrets.as_ref()).all(|l| l.iter().any(|s| s == name))
+        self.policies
+            .iter()
+            .filter_map(|(_, p)| p.image_pull_secrets.as_ref())
+            .all(|l| l.iter().any(|s| s == name))
     }
 
     /// The part of `rules` that lies under the ceiling, and the part that does not.
@@ -137,7 +140,10 @@ pub fn never_grantable(rules: &[PermissionRule]) -> Vec<Refusal> {
             .filter_map(|p| class(&p).err())
             .map(|reason| (format!("{reason}"), reason))
             .collect();
-        reasons.into_values().map(move |r| Refusal::at(format!("spec.permissions[{i}]"), r)).collect::<Vec<_>>()
+        reasons
+            .into_values()
+            .map(move |r| Refusal::at(format!("spec.permissions[{i}]"), r))
+            .collect::<Vec<_>>()
     };
     rules.iter().enumerate().flat_map(of_rule).collect()
 }
@@ -169,7 +175,8 @@ fn covers(rule: &PermissionRule, permission: &Permission) -> bool {
     has(&rule.api_groups, &permission.group)
         && has(&rule.resources, &permission.resource)
         && has(&rule.verbs, &permission.verb)
-        && (rule.resource_names.is_empty() || permission.name.as_ref().is_some_and(|n| rule.resource_names.contains(n)))
+        && (rule.resource_names.is_empty()
+            || permission.name.as_ref().is_some_and(|n| rule.resource_names.contains(n)))
 }
 
 enum Class {
@@ -372,7 +379,10 @@ mod tests {
         lifted.spec.elevated_permissions = vec![rule("", "pods", &["create"])];
         let wanted = rule("", "pods", &["create"]);
         assert_eq!(granted(std::slice::from_ref(&lifted), &wanted), ["create"]);
-        assert_eq!(reasons(&[lifted, policy("other", &["ns"], vec![rule("*", "*", &["*"])])], &wanted), ["AID033"]);
+        assert_eq!(
+            reasons(&[lifted, policy("other", &["ns"], vec![rule("*", "*", &["*"])])], &wanted),
+            ["AID033"]
+        );
     }
 
     #[test]
@@ -380,7 +390,8 @@ mod tests {
         let mut ceiling = rule("", "configmaps", &["get"]);
         ceiling.resource_names = vec!["mine".into()];
         let policies = [policy("p", &["ns"], vec![ceiling])];
-        let named = |n: &str| PermissionRule { resource_names: vec![n.into()], ..rule("", "configmaps", &["get"]) };
+        let named =
+            |n: &str| PermissionRule { resource_names: vec![n.into()], ..rule("", "configmaps", &["get"]) };
         assert_eq!(granted(&policies, &named("mine")), ["get"]);
         assert_eq!(reasons(&policies, &named("other")), ["AID034"]);
         assert_eq!(reasons(&policies, &rule("", "configmaps", &["get"])), ["AID034"]);
@@ -394,7 +405,10 @@ mod tests {
         strict.spec.image_pull_secrets = Some(vec!["regcred".into()]);
         let policies = [policy("wide", &["ns"], vec![]), strict];
         let ceiling = Ceiling::of("ns", &policies);
-        assert_eq!((ceiling.max_instances(), ceiling.kubernetes_token_seconds(), ceiling.drain_seconds()), (3, 900, 0));
+        assert_eq!(
+            (ceiling.max_instances(), ceiling.kubernetes_token_seconds(), ceiling.drain_seconds()),
+            (3, 900, 0)
+        );
         assert!(ceiling.allows_pull_secret("regcred") && !ceiling.allows_pull_secret("other"));
         assert!(Ceiling::default().allows_pull_secret("any"));
     }

@@ -154,9 +154,9 @@ pub(super) fn is_usual_token(what: &What) -> bool {
 }
 
 fn find_container<'a>(spec: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
-    let list = ["initContainers", "containers"]
-        .into_iter()
-        .find(|l| spec.get(*l).and_then(Value::as_array).is_some_and(|c| c.iter().any(|c| c["name"] == name)))?;
+    let list = ["initContainers", "containers"].into_iter().find(|l| {
+        spec.get(*l).and_then(Value::as_array).is_some_and(|c| c.iter().any(|c| c["name"] == name))
+    })?;
     let containers = spec.get_mut(list)?.as_array_mut()?;
     containers.iter_mut().find(|c| c["name"] == name)?.as_object_mut()
 }

@@ -27,13 +27,17 @@ pub fn holes(pod: &AgentPod) -> Vec<Refusal> {
     for container in pod.containers() {
         if let Some(context) = container.security {
             let path = format!("{}.securityContext", container.path);
-            found.extend(in_security_context(context).into_iter().map(|(field, what)| {
-                Refusal::at(format!("{path}.{field}"), Reason::HostAccess { what })
-            }));
+            found.extend(
+                in_security_context(context)
+                    .into_iter()
+                    .map(|(field, what)| Refusal::at(format!("{path}.{field}"), Reason::HostAccess { what })),
+            );
         }
     }
     for (path, volume) in pod.volumes() {
-        found.extend(foreign_source(volume).map(|(kind, reason)| Refusal::at(format!("{path}.{kind}"), reason)));
+        found.extend(
+            foreign_source(volume).map(|(kind, reason)| Refusal::at(format!("{path}.{kind}"), reason)),
+        );
     }
     found
 }

@@ -129,8 +129,7 @@ fn claimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &mu
     let unbind = || binding.cloned().map(Step::Unbind);
     let delete_account = || Step::DeleteAccount(account.clone());
     let Some(pod) = observed.pods.iter().find(|p| p.uid == claim.pod_uid) else {
-        let confirm =
-            Step::ConfirmGone { pod_name: claim.pod_name.clone(), pod_uid: claim.pod_uid.clone() };
+        let confirm = Step::ConfirmGone { pod_name: claim.pod_name.clone(), pod_uid: claim.pod_uid.clone() };
         plan.chains.push([Some(confirm), unbind(), Some(delete_account())].into_iter().flatten().collect());
         return;
     };

@@ -48,7 +48,10 @@ pub fn summary(refusals: &[Refusal]) -> String {
 
 /// The reasons. `identity` is always the name of the AgentIdentity concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the code and the sentence of each variant stand in `code` and `Display` below")]
+#[allow(
+    missing_docs,
+    reason = "the code and the sentence of each variant stand in `code` and `Display` below"
+)]
 pub enum Reason {
     NoIdentity,
     UnknownIdentity { identity: String, namespace: String },
