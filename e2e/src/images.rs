@@ -81,6 +81,13 @@ struct Scratch {
 
 impl Scratch {
     fn new(cache: &Cache) -> Result<Self> {
+        for left in std::fs::read_dir(cache.root()).into_iter().flatten().flatten() {
+            let name = left.file_name().to_string_lossy().into_owned();
+            // Of a build that was killed.
+            if name.strip_prefix("image-").is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                files::remove_dir(&left.path())?;
+            }
+        }
         let folder = cache.root().join(format!("image-{}", std::process::id()));
         files::remove_dir(&folder)?;
         files::private_dir(&folder)?;

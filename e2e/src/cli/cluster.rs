@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use crate::cache::Cache;
@@ -74,10 +74,7 @@ async fn status(cluster: &Cluster) -> Result<()> {
         let state = if alive { "runs" } else { "has ended" };
         say(&format!("{name:<24} {:<8} {state:<10} {}", id.pid, cluster.layout().log(&name).display()));
     }
-    if !cluster.works().await {
-        bail!("no working cluster in {}; `e2e/cluster up` starts it", cluster.layout().root().display());
-    }
-    Ok(())
+    cluster.check().await.context("the cluster does not work; start it with `e2e/cluster up`")
 }
 
 /// The reader's cluster is asked whether it is there, and left as it is.

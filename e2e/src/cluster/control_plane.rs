@@ -114,6 +114,13 @@ impl Setup<'_> {
         args.set("enable-aggregator-routing", "true");
         args.path("audit-policy-file", &layout.config().join("audit-policy.yaml"));
         args.path("audit-log-path", &layout.logs().join("audit.log"));
+        args.path("requestheader-client-ca-file", &layout.certificate("front-proxy-ca"));
+        args.set("requestheader-allowed-names", "front-proxy-client");
+        args.set("requestheader-username-headers", "X-Remote-User");
+        args.set("requestheader-group-headers", "X-Remote-Group");
+        args.set("requestheader-extra-headers-prefix", "X-Remote-Extra-");
+        args.path("proxy-client-cert-file", &layout.certificate("front-proxy-client"));
+        args.path("proxy-client-key-file", &layout.key("front-proxy-client"));
         args.set("kubelet-preferred-address-types", "InternalIP");
         args.path("kubelet-certificate-authority", &layout.certificate("ca"));
         args.path("kubelet-client-certificate", &layout.certificate("apiserver-kubelet-client"));
@@ -133,6 +140,9 @@ impl Setup<'_> {
         args.set("use-service-account-credentials", "true");
         args.path("service-account-private-key-file", &layout.key("service-accounts"));
         args.path("root-ca-file", &layout.certificate("ca"));
+        // With the default of 20 it takes 5 s to give each controller its account.
+        args.set("kube-api-qps", 500);
+        args.set("kube-api-burst", 500);
         args.path("cluster-signing-cert-file", &layout.certificate("ca"));
         args.path("cluster-signing-key-file", &layout.key("ca"));
         let [_, program, _] = Program::control_plane(&self.facts.version);

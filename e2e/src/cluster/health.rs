@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -56,25 +56,49 @@ pub(crate) async fn controller_manager(setup: Setup<'_>, state: &State) -> Resul
     .await
 }
 
-/// Waits until the scheduler says that it is healthy.
+/// Waits until a component says that it is healthy.
 ///
 /// # Errors
 /// When it ends, or does not in time.
-pub(crate) async fn scheduler(setup: Setup<'_>, state: &State) -> Result<()> {
-    let mut config = Config::new(format!("https://127.0.0.1:{}", setup.facts.ports.scheduler).parse()?);
-    config.root_cert_file = Some(setup.layout.certificate("ca"));
-    let client = Client::try_from(config)?;
-    component(setup.layout, state, "kube-scheduler", async || text(&client, "/healthz").await).await
+pub(crate) async fn says_healthy(setup: Setup<'_>, state: &State, name: &str) -> Result<()> {
+    let client = local_client(setup, name)?;
+    component(setup.layout, state, name, async || text(&client, "/healthz").await).await
 }
 
-/// Waits until kube-proxy has written its rules.
+/// Asks once: does every component run and say that it is healthy?
 ///
 /// # Errors
-/// When it ends, or does not in time.
-pub(crate) async fn proxy(setup: Setup<'_>, state: &State) -> Result<()> {
-    let url = format!("http://127.0.0.1:{}", setup.facts.ports.proxy_health);
-    let client = Client::try_from(Config::new(url.parse()?))?;
-    component(setup.layout, state, "kube-proxy", async || text(&client, "/healthz").await).await
+/// When one does not, with its name.
+pub(crate) async fn all(setup: Setup<'_>, state: &State, components: &[&str]) -> Result<()> {
+    for name in components {
+        if !state.is_alive(name) {
+            bail!("{name} does not run");
+        }
+    }
+    api_server_is_ready(&client(&setup.layout.kubeconfig()).await?).await.context("kube-apiserver")?;
+    for name in components.iter().filter(|name| local_url(setup, name).is_some()) {
+        text(&local_client(setup, name)?, "/healthz").await.context((*name).to_owned())?;
+    }
+    Ok(())
+}
+
+/// Where a component on this machine says how it is.
+fn local_url(setup: Setup<'_>, component: &str) -> Option<String> {
+    let ports = &setup.facts.ports;
+    match component {
+        "kube-controller-manager" => Some(format!("https://127.0.0.1:{}", ports.controller_manager)),
+        "kube-scheduler" => Some(format!("https://127.0.0.1:{}", ports.scheduler)),
+        "kubelet" => Some(format!("http://127.0.0.1:{}", ports.kubelet_health)),
+        "kube-proxy" => Some(format!("http://127.0.0.1:{}", ports.proxy_health)),
+        _ => None,
+    }
+}
+
+fn local_client(setup: Setup<'_>, component: &str) -> Result<Client> {
+    let url = local_url(setup, component).with_context(|| format!("{component} has no health endpoint"))?;
+    let mut config = Config::new(url.parse()?);
+    config.root_cert_file = Some(setup.layout.certificate("ca"));
+    Ok(Client::try_from(config)?)
 }
 
 /// Waits until the node is Ready.

@@ -1,8 +1,5 @@
 //! A Kubernetes cluster on this machine, without Docker: `up`, `down` and `status`, and where its files and
 //! programs are. Or the reader's own cluster, which is used and never changed.
-//!
-//! A cluster is level-triggered like everything else here: `up` looks at what is recorded and what runs, returns at
-//! once when all of it works, and otherwise ends what is left and starts from nothing.
 
 mod cgroups;
 mod control_plane;
@@ -10,6 +7,7 @@ mod firewall;
 pub(crate) mod health;
 pub(crate) mod kubeconfig;
 mod layout;
+mod lifecycle;
 mod machine;
 mod mounts;
 mod network;
@@ -21,37 +19,20 @@ mod signals;
 pub(crate) mod state;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::net::Ipv4Addr;
-use std::ops::ControlFlow;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
 
 use self::control_plane::Setup;
-use self::ports::Ports;
-use self::signals::Interrupt;
 use self::state::{Facts, State};
 use crate::cache::Cache;
-use crate::packages::{self, Package};
+use crate::images::Image;
 use crate::programs::{KUBERNETES, Program};
-use crate::{files, images, progress, wait};
 
 pub use self::layout::Layout;
 pub use self::process::ProcessId;
-
-const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-const ALL: [&str; 7] = [
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "containerd",
-    "kubelet",
-    "kube-proxy",
-];
 
 /// Which cluster is meant. The defaults are a cluster with a node, of our default version, in the cache folder.
 #[derive(Clone, Debug, Default)]
@@ -128,46 +109,13 @@ impl Cluster {
         health::client(&self.kubeconfig()).await
     }
 
-    /// Starts it, unless it runs and works.
+    /// Whether all of its components run and say that they are healthy.
     ///
     /// # Errors
-    /// When something is missing, fails, or the person interrupts; then nothing is left running.
-    pub async fn up(&self) -> Result<()> {
-        let mut interrupt = Interrupt::listen()?;
-        let _lock = interrupt.or(self.lock()).await?;
-        if self.works().await {
-            return Ok(());
-        }
-        interrupt.or(self.prepare()).await?;
-        if State::load(&self.layout.state())?.is_some() {
-            progress::step("clean up after a run that ended badly", self.stop()).await?;
-        }
-        let started = interrupt.or(self.start()).await;
-        if started.is_err() {
-            progress::step("end what was started", self.stop()).await?;
-        }
-        started
-    }
-
-    /// Ends it and removes all that it made, except its logs. Does no harm when it does not run.
-    ///
-    /// # Errors
-    /// When something of it cannot be removed.
-    pub async fn down(&self) -> Result<()> {
-        let _lock = self.lock().await?;
-        progress::step(&format!("end the cluster in {}", self.layout.root().display()), self.stop()).await
-    }
-
-    /// Whether all of its components run and the API server is ready.
-    pub async fn works(&self) -> bool {
-        let Ok(Some(state)) = State::load(&self.layout.state()) else { return false };
-        if !self.components().iter().all(|name| state.is_alive(name)) {
-            return false;
-        }
-        match self.client().await {
-            Ok(client) => health::api_server_is_ready(&client).await.is_ok(),
-            Err(_) => false,
-        }
+    /// When one does not, with its name.
+    pub async fn check(&self) -> Result<()> {
+        let state = self.state()?;
+        health::all(self.setup(state.facts()), &state, self.components()).await
     }
 
     /// The recorded processes by name, with whether each runs.
@@ -194,7 +142,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it has none, or containerd refuses the image.
-    pub async fn import(&self, image: &images::Image) -> Result<()> {
+    pub async fn import(&self, image: &Image) -> Result<()> {
         self.setup(self.state()?.facts()).import(image).await
     }
 
@@ -207,137 +155,6 @@ impl Cluster {
     pub(crate) fn setup<'a>(&'a self, facts: &'a Facts) -> Setup<'a> {
         Setup { cache: &self.cache, layout: &self.layout, facts }
     }
-
-    /// The processes that a running cluster has.
-    fn components(&self) -> &'static [&'static str] {
-        if self.nodeless { &CONTROL_PLANE } else { &ALL }
-    }
-
-    /// One `up`, `install` or `down` at a time.
-    pub(crate) async fn lock(&self) -> Result<File> {
-        files::private_dir(self.layout.root())?;
-        let lock = File::create(self.layout.root().join("lock"))?;
-        wait::until("another command works on this cluster", Duration::from_secs(1800), async || match lock
-            .try_lock()
-        {
-            Ok(()) => wait::ready(()),
-            Err(TryLockError::WouldBlock) => wait::not_yet("it has not ended"),
-            Err(TryLockError::Error(error)) => ControlFlow::Break(Err(error.into())),
-        })
-        .await?;
-        Ok(lock)
-    }
-
-    /// Checks the machine, and installs and builds what is missing.
-    async fn prepare(&self) -> Result<()> {
-        let mut programs = vec![Program::etcd(), Program::kubectl()];
-        programs.extend(Program::control_plane(&self.version));
-        if !self.nodeless {
-            machine::check(&self.layout).await?;
-            packages::ensure(&[Package::Runc, Package::Cni, Package::Iptables, Package::Buildah]).await?;
-            programs.push(Program::containerd());
-            programs.extend(Program::node(&self.version));
-        }
-        for program in programs {
-            program.ensure(&self.cache).await?;
-        }
-        if !self.nodeless {
-            images::pause(&self.cache).await?;
-        }
-        Ok(())
-    }
-
-    async fn start(&self) -> Result<()> {
-        files::remove_dir(&self.layout.logs())?;
-        files::private_dir(&self.layout.logs())?;
-        let facts = Facts {
-            version: self.version.clone(),
-            nodeless: self.nodeless,
-            boot: state::boot_id()?,
-            address: self.address()?,
-            ports: Ports::pick(self.layout.root())?,
-            processes: BTreeMap::new(),
-            sysctls: if self.nodeless { BTreeMap::new() } else { machine::sysctls() },
-        };
-        let mut state = State::create(&self.layout.state(), facts.clone())?;
-        let setup = self.setup(&facts);
-        pki::create(&self.layout, facts.address)?;
-        setup.write_control_plane_files()?;
-
-        progress::step("start the control plane", async {
-            state.start(&setup.etcd())?;
-            state.start(&setup.api_server())?;
-            health::api_server(setup, &state).await?;
-            state.start(&setup.controller_manager())?;
-            state.start(&setup.scheduler())?;
-            health::controller_manager(setup, &state).await?;
-            health::scheduler(setup, &state).await
-        })
-        .await?;
-        if self.nodeless {
-            return Ok(());
-        }
-        machine::claim(&self.layout)?;
-        let pause = images::pause(&self.cache).await?;
-        progress::step("start the node", setup.start_node(&mut state, &pause)).await
-    }
-
-    /// Ends and removes everything but the logs and the lock. Each step can be repeated; the state file goes last.
-    async fn stop(&self) -> Result<()> {
-        let state = State::load(&self.layout.state())?;
-        let layout = &self.layout;
-        stop_users(state.as_ref()).await?;
-        if !self.nodeless {
-            machine::restore(layout, state.as_ref()).await?;
-        }
-        stop_servers(state.as_ref()).await?;
-        let folders = [
-            layout.etcd(),
-            layout.config(),
-            layout.pki(),
-            layout.containerd(),
-            layout.kubelet(),
-            layout.cni(),
-        ];
-        for folder in folders.into_iter().chain([layout.images()]) {
-            files::remove_dir(&folder)?;
-        }
-        let socket = layout.containerd_socket();
-        let ttrpc = socket.with_extension("sock.ttrpc");
-        for file in [socket, ttrpc, layout.kubeconfig(), layout.state()] {
-            remove_file(&file)?;
-        }
-        Ok(())
-    }
-
-    /// Pods must reach the API server; without a node, the address is only written into objects.
-    fn address(&self) -> Result<Ipv4Addr> {
-        match network::own_address() {
-            Err(_) if self.nodeless => Ok(Ipv4Addr::new(192, 0, 2, 1)),
-            result => result,
-        }
-    }
-}
-
-/// How long a component gets to end; none has anything to save.
-const GRACE: Duration = Duration::from_secs(3);
-
-/// What others need: ended later, in this order.
-const SERVERS: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
-
-async fn stop_users(state: Option<&State>) -> Result<()> {
-    let Some(state) = state.filter(|state| state.is_of_this_boot()) else { return Ok(()) };
-    let all = state.facts().processes.iter();
-    let users = all.filter(|(name, _)| !SERVERS.contains(&name.as_str()));
-    process::stop(&users.map(|(_, id)| *id).collect::<Vec<_>>(), GRACE).await
-}
-
-async fn stop_servers(state: Option<&State>) -> Result<()> {
-    let Some(state) = state.filter(|state| state.is_of_this_boot()) else { return Ok(()) };
-    for name in SERVERS {
-        process::stop(state.process(name).as_slice(), GRACE).await?;
-    }
-    Ok(())
 }
 
 fn remove_file(path: &Path) -> Result<()> {

@@ -51,7 +51,7 @@ impl Setup<'_> {
         state.start(&self.kubelet())?;
         state.start(&self.kube_proxy())?;
         allow_forwarding().await?;
-        health::proxy(self, state).await?;
+        health::says_healthy(self, state, "kube-proxy").await?;
         health::node(self, state).await
     }
 

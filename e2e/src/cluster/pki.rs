@@ -1,5 +1,5 @@
 //! The certificates of a cluster: one CA for the cluster, one for etcd (so that no client of the cluster is a
-//! client of its store), and the key that signs service account tokens.
+//! client of its store), one for the API server as a proxy (whom it names is believed), and the key that signs service account tokens.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -129,6 +129,10 @@ pub(crate) fn create(layout: &Layout, address: Ipv4Addr) -> Result<()> {
     files::write(&layout.certificate("etcd-ca"), etcd_ca.certificate())?;
     write(layout, "etcd-server", &etcd_ca.server(&["localhost"], &[loopback])?)?;
     write(layout, "etcd-client", &etcd_ca.client("kube-apiserver", None)?)?;
+
+    let front_proxy_ca = Authority::new("perpro-e2e-front-proxy")?;
+    files::write(&layout.certificate("front-proxy-ca"), front_proxy_ca.certificate())?;
+    write(layout, "front-proxy-client", &front_proxy_ca.client("front-proxy-client", None)?)?;
 
     let tokens = KeyPair::generate()?;
     files::write(&layout.key("service-accounts"), tokens.serialize_pem())?;

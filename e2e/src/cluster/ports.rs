@@ -13,7 +13,8 @@ const FIRST: u16 = 20_000;
 const COUNT: u16 = 9_000;
 
 /// The ports of one cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)] // a file that an older program wrote is still good enough for `down`
 #[allow(missing_docs, reason = "each is named after the program that listens")]
 pub(crate) struct Ports {
     pub(crate) etcd: u16,

@@ -31,10 +31,12 @@ impl Interrupt {
     /// Those of the work, and the interruption.
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            result = work => result,
+            // First of all: Ctrl-C reaches the programs in the foreground too, and their failure is not the reason.
+            biased;
             _ = self.interrupt.recv() => bail!("interrupted"),
             _ = self.terminate.recv() => bail!("told to end"),
             _ = self.hangup.recv() => bail!("the terminal is gone"),
+            result = work => result,
         }
     }
 }

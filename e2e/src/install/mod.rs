@@ -33,9 +33,7 @@ pub const NAMESPACE: &str = "perpro-system";
 /// When the cluster does not run, or something of perpro does not work; then with what the cluster says about it.
 pub async fn into_ours(cache: &Cache, cluster: &Cluster) -> Result<()> {
     let _lock = cluster.lock().await?;
-    if !cluster.works().await {
-        bail!("no working cluster in {}; start it with `e2e/cluster up`", cluster.layout().root().display());
-    }
+    cluster.check().await.context("the cluster does not work; start it with `e2e/cluster up`")?;
     let helm = Helm::ensure(cache).await?;
     make_namespace(cluster.client().await?).await?;
     if cluster.is_nodeless() {
