@@ -1,5 +1,7 @@
 //! What is committed under `crds/` and in the CRD chart is what the types generate.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -3,6 +3,8 @@
 //! `cli -> services -> {snapshot, cluster} -> perpro-core`; everything may use `runtime`, which
 //! uses nothing of ours. The compiler holds the arrow to the core; this test holds the others.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

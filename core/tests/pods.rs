@@ -1,6 +1,8 @@
 //! What the decision on a pod promises, whatever the pod: drawn at random, with every door for a
 //! credential that the pod API has.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use jiff::Timestamp;
 use perpro_core::api::{
     AgentIdentitySpec, ContainerGrant, KubernetesAccess, OwnedSecret, Owner, OwnerKind, SecretKeyGrant,

@@ -1,5 +1,7 @@
 //! AgentPolicy: a ceiling that the platform team sets. It never grants anything.
 
+#![allow(clippy::duplicated_attributes, reason = "print columns repeat their keys")]
+
 use super::PermissionRule;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

@@ -184,9 +184,18 @@ impl<'a> HostProcesses<'a> {
         state.forget(process.name())
     }
 
+    /// A client that speaks to the process itself.
+    ///
+    /// # Errors
+    /// When the cluster does not run.
+    pub fn client(&self, process: HostProcess) -> Result<Client> {
+        let state = self.cluster.state()?;
+        Ok(Client::try_from(process.readiness(self.cluster, state.facts())?)?)
+    }
+
     async fn is_ready(&self, process: HostProcess) -> Result<()> {
         let state = self.cluster.state()?;
-        let client = Client::try_from(process.readiness(self.cluster, state.facts())?)?;
+        let client = self.client(process)?;
         health::component(self.cluster.layout(), &state, process.name(), async || {
             health::text(&client, "/readyz").await
         })
