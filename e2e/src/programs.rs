@@ -153,6 +153,8 @@ impl Program {
         let built = attempt.folder.join("built");
         files::private_dir(&built)?;
         let mut go = go(&source)?;
+        // Go's own leftovers, if it is killed, go with the attempt.
+        go.env("GOTMPDIR", &attempt.folder);
         // Flags, not GOFLAGS: what the person has set there stays in force for everything else.
         go.args(["build", "-mod=mod", "-buildvcs=false", "-trimpath", "-tags", self.tags]);
         go.args(["-ldflags", &ldflags, "-o"]).arg(format!("{}/", built.display())).args(self.packages);
@@ -204,7 +206,19 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         drop(files::remove_dir(&self.folder));
+        self.folder.parent().map(fs::remove_dir);
     }
+}
+
+/// Static programs from packages of the Go module in `source`, with what its go.mod and go.sum name.
+///
+/// # Errors
+/// When Go is missing or the build fails.
+pub async fn build_module(source: &Path, packages: &[&str], folder: &Path) -> Result<()> {
+    let mut go = go(source)?;
+    go.args(["build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o"]);
+    go.arg(format!("{}/", folder.display())).args(packages);
+    output(&mut go).await.map(drop)
 }
 
 fn go(folder: &Path) -> Result<tokio::process::Command> {

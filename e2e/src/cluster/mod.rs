@@ -15,7 +15,7 @@ mod node;
 pub(crate) mod pki;
 mod ports;
 pub(crate) mod process;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod state;
 
 use std::collections::BTreeMap;

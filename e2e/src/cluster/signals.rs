@@ -1,6 +1,8 @@
 //! Ctrl-C and termination, as something that work can be raced against: the loser is dropped, and with it every
 //! program that it runs in the foreground.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -30,13 +32,25 @@ impl Interrupt {
     /// # Errors
     /// Those of the work, and the interruption.
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            // First of all: Ctrl-C reaches the programs in the foreground too, and their failure is not the reason.
-            biased;
-            _ = self.interrupt.recv() => bail!("interrupted"),
-            _ = self.terminate.recv() => bail!("told to end"),
-            _ = self.hangup.recv() => bail!("the terminal is gone"),
+        let result = tokio::select! {
+            why = self.wish() => bail!(why),
             result = work => result,
+        };
+        if result.is_ok() {
+            return result;
+        }
+        // Ctrl-C reaches the programs in the foreground too, and we may hear of their end first.
+        match tokio::time::timeout(Duration::from_millis(100), self.wish()).await {
+            Ok(why) => bail!(why),
+            Err(_) => result,
+        }
+    }
+
+    async fn wish(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupted",
+            _ = self.terminate.recv() => "told to end",
+            _ = self.hangup.recv() => "the terminal is gone",
         }
     }
 }

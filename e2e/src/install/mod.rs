@@ -78,10 +78,9 @@ pub(crate) fn checkout() -> PathBuf {
 /// The product, built together with this program: beside it, or above it where this is a test.
 pub(crate) fn product() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join("perpro"));
+    let mut candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join("perpro"));
     candidates
-        .filter(|candidate| candidate.is_file())
-        .max_by_key(|candidate| candidate.components().count())
+        .find(|candidate| candidate.is_file())
         .with_context(|| format!("no program `perpro` beside {}: build the whole workspace", own.display()))
 }
 
@@ -145,7 +144,8 @@ async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
     output(kubectl.arg(&file)).await.map(drop)
 }
 
-fn kubectl(cluster: &Cluster) -> tokio::process::Command {
+/// kubectl with the administrator's rights.
+pub(crate) fn kubectl(cluster: &Cluster) -> tokio::process::Command {
     let mut kubectl = command(cluster.kubectl());
     kubectl.arg("--kubeconfig").arg(cluster.kubeconfig());
     kubectl
