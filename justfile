@@ -1,0 +1,69 @@
+# Short names for what is typed often. Nothing needs just: each recipe is one or two plain commands.
+# All cargo calls build the whole workspace in release mode and share the folder of e2e/: features
+# unify in one way, and nothing is built twice.
+
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("PERPRO_CACHE", env("HOME") / ".cache/perpro") / "target")
+flags := "--release --workspace --locked"
+clusters := env("PERPRO_CACHE", env("HOME") / ".cache/perpro") / "clusters"
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Build everything.
+build:
+    cargo build {{ flags }}
+
+# Generate crds/ and the copy in the CRD chart from the types.
+crds: build
+    "$CARGO_TARGET_DIR/$(rustc -vV | sed -n 's/^host: //p')/release/perpro" crds --out-dir crds
+    cp crds/*.yaml charts/perpro-crds/files/
+
+# Format.
+fmt:
+    cargo fmt --all
+
+# Formatting, clippy, shell scripts; warnings fail.
+lint:
+    cargo fmt --all --check
+    cargo clippy {{ flags }} --all-targets -- -D warnings
+    git grep -l '^#!/usr/bin/env bash' | xargs shellcheck -x
+
+# Licences, bans, advisories, sources; needs cargo-deny.
+deny:
+    cargo deny --locked check
+
+# Tests that need no cluster.
+unit:
+    cargo test {{ flags }}
+
+# Lint, render and check the charts; needs helm, or HELM=/path/to/helm.
+charts:
+    charts/test
+
+# Tests on a real API server without nodes, which is started or brought up to date.
+api dir=(clusters / "api"):
+    e2e/cluster up --nodeless --dir "{{ dir }}"
+    e2e/cluster install --nodeless --dir "{{ dir }}"
+    PERPRO_E2E_DIR="{{ dir }}" cargo test {{ flags }} --test api -- --ignored
+
+# Tests of the cluster tool itself.
+e2e:
+    cargo test {{ flags }} --test cluster -- --ignored
+
+# Everything.
+test:
+    ./e2e/test
+
+# A cluster, two agents, and what happens to them.
+demo:
+    ./e2e/demo
+
+# Start a cluster with a node and install perpro.
+cluster-up:
+    e2e/cluster up
+    e2e/cluster install
+
+# End it.
+cluster-down:
+    e2e/cluster down
