@@ -1,5 +1,6 @@
-//! The certificates of a cluster: one CA for the cluster, one for etcd (so that no client of the cluster is a
-//! client of its store), one for the API server as a proxy (whom it names is believed), and the key that signs service account tokens.
+//! The certificates of a cluster: one CA for the cluster, one for etcd (so that no client of the cluster is a client of
+//! its store), one for the API server as a proxy (whom it names is believed), and the key that signs service account
+//! tokens.
 
 use std::net::{IpAddr, Ipv4Addr};
 
