@@ -47,6 +47,12 @@ impl Cluster {
         self.write(Write::MintAccount, accounts.create(&PostParams::default(), &object)).await.map(drop)
     }
 
+    /// Whether an account of that name is there.
+    pub(crate) async fn account_exists(&self, namespace: &str, name: &str) -> kube::Result<bool> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
+        Ok(accounts.get_opt(name).await?.is_some())
+    }
+
     /// Ties an account to its pod: owner reference, name and UID. Fails with a conflict when the
     /// account is not as it was seen.
     pub(crate) async fn claim_account(

@@ -60,9 +60,9 @@ impl Cluster {
         };
         let params = PostParams::default();
         if exists {
-            self.write(Write::WriteCertificate, secrets.replace(name, &params, &object)).await.map(drop)
+            self.write(Write::StoreCertificate, secrets.replace(name, &params, &object)).await.map(drop)
         } else {
-            self.write(Write::WriteCertificate, secrets.create(&params, &object)).await.map(drop)
+            self.write(Write::StoreCertificate, secrets.create(&params, &object)).await.map(drop)
         }
     }
 

@@ -44,13 +44,13 @@ writes! {
     /// Apply the Role of an identity. Controller.
     ApplyRole = "apply-role",
     /// Write the status of an identity. Controller.
-    WriteStatus = "write-status",
+    ReportStatus = "report-status",
     /// Take or renew the leader's Lease. Controller.
     HoldLease = "hold-lease",
     /// Publish an Event. Controller.
     PublishEvent = "publish-event",
     /// Write the Secrets of the certificate authority and the webhook. Certificate Job.
-    WriteCertificate = "write-certificate",
+    StoreCertificate = "store-certificate",
     /// Put the CA into the webhook configurations. Certificate Job.
     TrustCertificate = "trust-certificate",
 }

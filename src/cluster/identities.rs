@@ -31,7 +31,7 @@ impl Cluster {
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let patch = Patch::Apply(&object);
         settled(
-            self.write(Write::WriteStatus, identities.patch_status(&identity.name, &params, &patch)).await,
+            self.write(Write::ReportStatus, identities.patch_status(&identity.name, &params, &patch)).await,
         )
     }
 }

@@ -1,6 +1,6 @@
 //! Agent pods.
 
-use super::{Cluster, Write, exactly, is_not_found, settled};
+use super::{Cluster, Write, exactly, settled};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
@@ -10,21 +10,16 @@ use serde_json::{Value, json};
 
 impl Cluster {
     /// The live pod as JSON, with the fields that our types don't know; `None` when it is gone.
-    pub(crate) async fn pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Value>> {
+    pub(crate) async fn raw_pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Value>> {
         let resource = ApiResource::erase::<Pod>(&());
         let pods = Api::<DynamicObject>::namespaced_with(self.client(), namespace, &resource);
         let found = pods.get_opt(name).await?;
         found.map(|pod| serde_json::to_value(pod).map_err(kube::Error::SerdeError)).transpose()
     }
 
-    /// Whether a pod of that name and UID is there.
-    pub(crate) async fn pod_exists(&self, namespace: &str, name: &str, uid: &str) -> kube::Result<bool> {
-        let pods = Api::<Pod>::namespaced(self.client(), namespace);
-        match pods.get_metadata(name).await {
-            Ok(pod) => Ok(pod.metadata.uid.as_deref() == Some(uid)),
-            Err(error) if is_not_found(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// The live pod; `None` when it is gone.
+    pub(crate) async fn pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Pod>> {
+        Api::<Pod>::namespaced(self.client(), namespace).get_opt(name).await
     }
 
     /// Removes our scheduling gate from exactly this pod; gates of others stay.

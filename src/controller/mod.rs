@@ -33,7 +33,7 @@ pub(crate) async fn run(
     let (touch, touched) = mpsc::unbounded_channel();
     let mut watches = Watches::new(Some(touch));
     let snapshot = Snapshot::start(&cluster.client(), &mut watches);
-    let instances = Instances::start(&cluster.client(), &mut watches);
+    let instances = Instances::start(&cluster.client(), &mut watches, &lease_namespace);
     let readiness = Readiness::default();
     let controller = Arc::new(Controller::new(cluster.clone(), snapshot, instances));
     let candidate = Candidate::new(cluster, lease_namespace, replica)?;

@@ -4,7 +4,8 @@ use crate::cluster::Cluster;
 use crate::snapshot::{Instances, Key, Snapshot, pod_facts};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::ResourceExt;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::admit::{self, Context};
 use perpro_core::decide::ceiling::Ceiling;
@@ -13,6 +14,7 @@ use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::{Refusal, summary};
 use perpro_core::decide::status;
 use perpro_core::model::{Account, Binding, Identity, PodFacts};
+use perpro_core::names;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -64,12 +66,15 @@ impl Controller {
             world.identity = self.cluster.identity(&key.namespace, &key.identity).await?;
             plan = self.plan(key, &world);
         }
-        if plan.role_differs
-            && let Some(identity) = &world.identity
-        {
-            self.cluster.apply_role(identity, &plan.clipped.rules).await?;
-        }
         let world = &world;
+        let role = match (&world.identity, plan.role.take()) {
+            (Some(identity), Some(rules)) => self.cluster.apply_role(identity, &rules).await,
+            _ => Ok(()),
+        };
+        if role.is_err() {
+            // Nobody starts with a Role that is not written; ends never wait for it.
+            plan.chains.retain(|chain| !chain.iter().any(Step::gives_power));
+        }
         let chains = plan.chains.drain(..).map(|chain| self.apply_chain(key, world, chain));
         let outcomes: Vec<_> = futures::stream::iter(chains).buffer_unordered(CHAINS).collect().await;
         let status = self.write_status(key, world, &plan).await;
@@ -80,7 +85,7 @@ impl Controller {
                 wake_at = Some(wake_at.map_or(again, |w| w.min(again)));
             }
         }
-        status.map(|()| wake_at)
+        role.and(status).map(|()| wake_at)
     }
 
     fn observe(&self, key: &Key) -> World {
@@ -99,6 +104,7 @@ impl Controller {
     fn plan(&self, key: &Key, world: &World) -> Plan {
         let role = world.identity.as_ref().and_then(|i| self.instances.role_rules(i));
         let observed = Observed {
+            name: &key.identity,
             governed: world.governed,
             identity: world.identity.as_ref(),
             ceiling: &world.ceiling(key),
@@ -142,8 +148,15 @@ impl Controller {
                     "pod released"
                 );
             }
-            Step::ConfirmGone { pod_name, pod_uid } => {
-                if cluster.pod_exists(namespace, &pod_name, &pod_uid).await? {
+            Step::ConfirmLost { pod_name, pod_uid } => {
+                let label = |p: &Pod| p.labels().get(names::IDENTITY_LABEL) == Some(&key.identity);
+                let live = cluster.pod(namespace, &pod_name).await?;
+                if live.is_some_and(|p| p.uid().as_ref() == Some(&pod_uid) && label(&p)) {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Step::ConfirmNoAccount { account } => {
+                if cluster.account_exists(namespace, &account).await? {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -152,15 +165,12 @@ impl Controller {
                 cluster.delete_account(namespace, &account).await?;
                 tracing::info!(namespace, identity = key.identity, account = account.name, "account ended");
             }
-            Step::DeletePod { pod_name, pod_uid, grace_seconds } => {
-                cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
-                tracing::info!(
-                    namespace,
-                    identity = key.identity,
-                    pod = pod_name,
-                    pod_uid,
-                    "pod ended with its identity"
-                );
+            Step::DeletePod { pod_name, pod_uid, account, grace_seconds } => {
+                let live = cluster.pod(namespace, &pod_name).await?.as_ref().and_then(pod_facts);
+                if live.is_some_and(|p| p.uid == pod_uid && p.account == account && p.deletion.is_none()) {
+                    cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
+                    tracing::info!(namespace, identity = key.identity, pod = pod_name, pod_uid, "pod ended");
+                }
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -174,7 +184,7 @@ impl Controller {
         account: &Account,
         pod: &PodFacts,
     ) -> kube::Result<ControlFlow<()>> {
-        let Some(live) = self.cluster.pod(&key.namespace, &pod.name).await? else {
+        let Some(live) = self.cluster.raw_pod(&key.namespace, &pod.name).await? else {
             return Ok(ControlFlow::Break(()));
         };
         let refusals = match AgentPod::parse(&live).map(|live| world.refusals(key, &live, pod)) {
@@ -217,11 +227,11 @@ impl Controller {
 
     async fn write_status(&self, key: &Key, world: &World, plan: &Plan) -> kube::Result<()> {
         let Some(identity) = world.identity.as_ref().filter(|i| !i.deleting) else { return Ok(()) };
-        let object = self.snapshot.object(key);
-        let previous = object.as_ref().and_then(|o| o.status.as_ref());
+        let previous = self.snapshot.status(key);
         let ceiling = world.ceiling(key);
-        let status = status::status(world.context(identity, &ceiling), world.governed, plan, previous);
-        if previous == Some(&status) {
+        let status =
+            status::status(world.context(identity, &ceiling), world.governed, plan, previous.as_ref());
+        if previous.as_ref() == Some(&status) {
             return Ok(());
         }
         self.cluster.write_status(identity, &status).await

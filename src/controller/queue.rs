@@ -28,6 +28,7 @@ pub(super) async fn work(
 ) {
     let mut queue = Queue::default();
     let mut running = JoinSet::new();
+    let mut names = HashMap::new();
     for key in controller.keys() {
         queue.at(key, Duration::ZERO);
     }
@@ -44,28 +45,22 @@ pub(super) async fn work(
             },
             Some(expired) = queue.due.next(), if running.len() < PASSES => {
                 if let Some(key) = queue.begin(expired.into_inner()) {
-                    let controller = controller.clone();
-                    running.spawn(async move {
-                        let outcome = controller.pass(&key).await;
-                        (key, outcome)
-                    });
+                    let (controller, pass) = (controller.clone(), key.clone());
+                    let task = running.spawn(async move { controller.pass(&pass).await });
+                    names.insert(task.id(), key);
                 }
             },
-            Some(done) = running.join_next() => match done {
-                Ok((key, Ok(wake_at))) => {
-                    let wait = wake_at.map_or(RESYNC, |at| until(at).min(RESYNC));
-                    queue.finish(key, wait);
-                }
-                Ok((key, Err(error))) => {
-                    tracing::warn!(namespace = key.namespace, identity = key.identity, %error, "a pass failed and is tried again");
-                    queue.fail(key);
-                }
-                // A bug in one pass must not stop the others; the resync of its key is lost, so
-                // everything is looked at again.
-                Err(error) => {
-                    tracing::error!(%error, "a pass panicked");
-                    queue = Queue::default();
-                    controller.keys().into_iter().for_each(|key| queue.at(key, BACKOFF.0));
+            Some(done) = running.join_next_with_id() => {
+                let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+                let Some(key) = names.remove(&id) else { continue };
+                // A bug in one pass must not stop the others, nor make a busy loop.
+                let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| e.to_string()));
+                match outcome {
+                    Ok(wake_at) => queue.finish(key, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
+                    Err(error) => {
+                        tracing::warn!(namespace = key.namespace, identity = key.identity, error, "a pass failed and is tried again");
+                        queue.fail(key);
+                    }
                 }
             },
         }
@@ -121,9 +116,9 @@ impl Queue {
     fn fail(&mut self, key: Key) {
         let failures = self.failures.entry(key.clone()).or_default();
         *failures = (*failures + 1).min(16);
-        let wait = (BACKOFF.0 * 2_u32.pow(*failures - 1)).min(BACKOFF.1);
-        // A touch does not shorten the pause: whatever failed would fail again.
-        self.touched_meanwhile.remove(&key);
+        // What changed meanwhile may be what it failed for, or a suspension: that waits only once.
+        let changed = self.touched_meanwhile.remove(&key);
+        let wait = if changed { BACKOFF.0 } else { (BACKOFF.0 * 2_u32.pow(*failures - 1)).min(BACKOFF.1) };
         self.end(key, wait);
     }
 
@@ -172,16 +167,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_wait_longer_each_time_and_a_touch_does_not_shorten_it() {
+    async fn failures_wait_longer_each_time_unless_something_changed() {
         let mut queue = Queue::default();
         let mut seen = Vec::new();
         for _ in 0..9 {
             queue.waiting.clear();
             queue.begin(key());
-            queue.at(key(), Duration::ZERO);
             queue.fail(key());
             seen.push(waits(&queue).unwrap());
         }
+        queue.waiting.clear();
+        queue.begin(key());
+        queue.at(key(), Duration::ZERO);
+        queue.fail(key());
+        assert!(waits(&queue).unwrap() <= 1);
         assert_eq!(seen[1..], [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

@@ -1,6 +1,6 @@
 //! API objects as the core's model.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
@@ -29,8 +29,9 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     let meta = &pod.metadata;
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
     let deletion = meta.deletion_timestamp.as_ref().map(|due| {
+        // A grace period has no upper bound, so the difference may lie before time began.
         let grace = SignedDuration::from_secs(meta.deletion_grace_period_seconds.unwrap_or(0));
-        Deletion { requested: due.0 - grace, due: due.0 }
+        Deletion { requested: due.0.checked_sub(grace).unwrap_or(Timestamp::MIN), due: due.0 }
     });
     Some(PodFacts {
         name: meta.name.clone()?,

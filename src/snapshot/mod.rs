@@ -10,9 +10,10 @@ pub(crate) use watch::{Touched, Watches};
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, ResourceExt};
-use perpro_core::api::{AgentIdentity, AgentPolicy, PermissionRule};
+use kube::{Client, Resource, ResourceExt};
+use perpro_core::api::{AgentIdentity, AgentIdentityStatus, AgentPolicy, PermissionRule};
 use perpro_core::model::{Account, Binding, Identity, PodFacts};
 use perpro_core::names;
 use std::collections::BTreeSet;
@@ -28,9 +29,12 @@ pub(crate) struct Key {
 }
 
 /// Identities, their policies and accounts: what decisions on a pod need.
+///
+/// An identity that can't be read stalls only itself: it counts as absent, so its pods are
+/// refused. A policy that can't be read stalls everything, since without it a ceiling is gone.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
-    identities: Store<AgentIdentity>,
+    identities: Store<DeserializeGuard<AgentIdentity>>,
     policies: Store<AgentPolicy>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
 }
@@ -47,26 +51,30 @@ impl Snapshot {
 
     /// The identity of that name, if there is one.
     pub(crate) fn identity(&self, key: &Key) -> Option<Identity> {
-        self.object(key).as_deref().and_then(Identity::from_object)
+        self.object(key)?.0.as_ref().ok().and_then(Identity::from_object)
     }
 
-    /// The object of that name, with its status.
-    pub(crate) fn object(&self, key: &Key) -> Option<Arc<AgentIdentity>> {
+    /// The status of the identity of that name.
+    pub(crate) fn status(&self, key: &Key) -> Option<AgentIdentityStatus> {
+        self.object(key)?.0.as_ref().ok()?.status.clone()
+    }
+
+    fn object(&self, key: &Key) -> Option<Arc<DeserializeGuard<AgentIdentity>>> {
         self.identities.get(&ObjectRef::new(&key.identity).within(&key.namespace))
     }
 
     /// All identities of a namespace.
     pub(crate) fn siblings(&self, namespace: &str) -> Vec<Identity> {
-        let here = self.identities.state_filter(|i| i.metadata.namespace.as_deref() == Some(namespace));
-        here.iter().filter_map(|i| Identity::from_object(i)).collect()
+        let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
+        here.iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
     }
 
     /// Every identity that is there, or has accounts.
     pub(crate) fn keys(&self) -> BTreeSet<Key> {
         let identities = self.identities.state();
-        let named = identities.iter().filter_map(|i| {
-            Some(Key { namespace: i.metadata.namespace.clone()?, identity: i.metadata.name.clone()? })
-        });
+        let named = identities
+            .iter()
+            .filter_map(|i| Some(Key { namespace: i.namespace()?, identity: i.meta().name.clone()? }));
         named.chain(self.accounts.state().iter().filter_map(|a| key_of(a.as_ref()))).collect()
     }
 
@@ -80,13 +88,10 @@ impl Snapshot {
         self.accounts.state_filter(|a| a.metadata.namespace.as_deref() == Some(namespace)).len()
     }
 
-    /// The accounts minted for an identity.
+    /// The accounts minted for an identity. A user's own account that happens to carry the label
+    /// is none of ours.
     pub(crate) fn accounts(&self, key: &Key) -> Vec<Account> {
-        self.accounts
-            .state_filter(|a| belongs_to(a, key))
-            .iter()
-            .filter_map(|a| convert::account(a))
-            .collect()
+        self.accounts.state_filter(|a| is_ours(a, key)).iter().filter_map(|a| convert::account(a)).collect()
     }
 }
 
@@ -97,12 +102,15 @@ pub(crate) struct Instances {
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     roles: Store<Role>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
+    exempt: [String; 2],
 }
 
 impl Instances {
-    /// Starts the watches.
-    pub(crate) fn start(client: &Client, watches: &mut Watches) -> Self {
+    /// Starts the watches. `own_namespace` is never governed, nor is kube-system: an outage of
+    /// ours must not keep a cluster from coming up.
+    pub(crate) fn start(client: &Client, watches: &mut Watches, own_namespace: &str) -> Self {
         Self {
+            exempt: [names::KUBE_SYSTEM.to_owned(), own_namespace.to_owned()],
             pods: watches.follow(client, Some(names::IDENTITY_LABEL), convert::trim_pod),
             bindings: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
             roles: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
@@ -124,11 +132,7 @@ impl Instances {
 
     /// Bindings of an identity's accounts.
     pub(crate) fn bindings(&self, key: &Key) -> Vec<Binding> {
-        self.bindings
-            .state_filter(|b| belongs_to(b, key))
-            .iter()
-            .filter_map(|b| convert::binding(b))
-            .collect()
+        self.bindings.state_filter(|b| is_ours(b, key)).iter().filter_map(|b| convert::binding(b)).collect()
     }
 
     /// The rules of an identity's Role, if it has one.
@@ -139,6 +143,9 @@ impl Instances {
 
     /// Whether a namespace enforces identities.
     pub(crate) fn governed(&self, namespace: &str) -> bool {
+        if self.exempt.iter().any(|n| n == namespace) {
+            return false;
+        }
         let found = self.namespaces.get(&ObjectRef::new(namespace));
         found.is_some_and(|n| {
             matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents"))
@@ -150,6 +157,13 @@ impl Instances {
 fn key_of(object: &impl ResourceExt) -> Option<Key> {
     let identity = object.labels().get(names::IDENTITY_LABEL)?.clone();
     Some(Key { namespace: object.namespace()?, identity })
+}
+
+/// Whether an object has the name and the marks of what perpro creates for an identity.
+fn is_ours(object: &impl ResourceExt, key: &Key) -> bool {
+    belongs_to(object, key)
+        && names::is_account_of(&object.name_any(), &key.identity)
+        && object.labels().get(names::MANAGED_BY).is_some_and(|m| m == names::MANAGER)
 }
 
 fn belongs_to<K: ResourceExt>(object: &K, key: &Key) -> bool {

@@ -4,6 +4,7 @@ use super::{Key, key_of};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, PartialObjectMeta};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
@@ -113,7 +114,7 @@ pub(crate) trait Concerns {
     fn concerns(&self) -> Option<Touched>;
 }
 
-impl Concerns for perpro_core::api::AgentIdentity {
+impl Concerns for DeserializeGuard<perpro_core::api::AgentIdentity> {
     /// The whole namespace: which identity owns a Secret depends on all of them.
     fn concerns(&self) -> Option<Touched> {
         self.namespace().map(Touched::Namespace)

@@ -36,6 +36,8 @@ pub struct AgentIdentitySpec {
     /// Who answers for the agent, named as the API server names them.
     pub owner: Owner,
     /// When the identity ends (RFC 3339). There is no default.
+    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200"))]
+    #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub expires_at: Time,
     /// Why the agent exists and needs what it gets.
     #[schemars(length(min = 10, max = 512))]
@@ -98,13 +100,15 @@ impl Owner {
 }
 
 /// A static Secret that belongs to the identity.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnedSecret {
     /// Name of the Secret, in the namespace of the identity.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// When its value must have been replaced (RFC 3339). After that no new pod starts with it.
+    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200"))]
+    #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub rotate_by: Time,
 }
 

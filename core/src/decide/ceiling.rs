@@ -1,6 +1,6 @@
 //! The most that an identity can have: the AgentPolicies that name its namespace, intersected.
 
-use super::refusal::{Reason, Refusal};
+use super::refusal::Reason;
 use crate::api::{AgentPolicy, AgentPolicySpec, PermissionRule, WithheldPermission};
 use crate::model::Permission;
 use kube::ResourceExt;
@@ -132,22 +132,6 @@ impl<'a> Ceiling<'a> {
     }
 }
 
-/// Everything in `rules` that no ceiling can lift, each at its field.
-#[must_use]
-pub fn never_grantable(rules: &[PermissionRule]) -> Vec<Refusal> {
-    let of_rule = |(i, rule): (usize, &PermissionRule)| {
-        let reasons: BTreeMap<_, _> = expand(rule)
-            .filter_map(|p| class(&p).err())
-            .map(|reason| (format!("{reason}"), reason))
-            .collect();
-        reasons
-            .into_values()
-            .map(move |r| Refusal::at(format!("spec.permissions[{i}]"), r))
-            .collect::<Vec<_>>()
-    };
-    rules.iter().enumerate().flat_map(of_rule).collect()
-}
-
 fn expand(rule: &PermissionRule) -> impl Iterator<Item = Permission> {
     let names: Vec<_> = match rule.resource_names.as_slice() {
         [] => vec![None],
@@ -218,6 +202,14 @@ const DOORS: [&str; 10] = [
     "services/proxy",
 ];
 
+/// Resources that steer accounts, roll-outs and traffic; writing them is as good as a larger role.
+const STEERING: [(&str, &str); 4] = [
+    ("", "endpoints"),
+    ("", "serviceaccounts"),
+    ("apps", "controllerrevisions"),
+    ("discovery.k8s.io", "endpointslices"),
+];
+
 /// Groups of the API server's own that hold cluster-scoped resources only.
 const CLUSTER_GROUPS: [&str; 6] = [
     "admissionregistration.k8s.io",
@@ -274,7 +266,8 @@ fn class(permission: &Permission) -> Result<Class, Reason> {
     }
     // Any verb on a Secret may show it: an empty patch or a delete answers with the object.
     let elevated = (group.is_empty() && (base == "secrets" || DOORS.contains(&resource)))
-        || (ELEVATED_GROUPS.contains(&group) && WRITES.contains(&verb))
+        || ((ELEVATED_GROUPS.contains(&group) || STEERING.contains(&(group, base)))
+            && WRITES.contains(&verb))
         || (WORKLOADS.contains(&(group, resource)) && ["create", "update", "patch"].contains(&verb));
     Ok(if elevated { Class::Elevated } else { Class::Ordinary })
 }
@@ -355,6 +348,8 @@ mod tests {
     #[case::secrets(rule("", "secrets", &["get"]), "AID033")]
     #[case::secrets_shown_by_a_patch(rule("", "secrets", &["patch"]), "AID033")]
     #[case::own_rbac(rule("rbac.authorization.k8s.io", "rolebindings", &["create"]), "AID033")]
+    #[case::own_account(rule("", "serviceaccounts", &["patch"]), "AID033")]
+    #[case::traffic(rule("discovery.k8s.io", "endpointslices", &["update"]), "AID033")]
     #[case::own_identity(rule("perpro.dev", "agentidentities", &["patch"]), "AID033")]
     fn withholds_from_the_widest_ceiling(#[case] wanted: PermissionRule, #[case] code: &str) {
         let policies = [policy("p", &["ns"], vec![rule("*", "*", &["*"])])];

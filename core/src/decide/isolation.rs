@@ -2,7 +2,7 @@
 
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
-use k8s_openapi::api::core::v1::{PodSpec, SecurityContext, Volume};
+use k8s_openapi::api::core::v1::{PodSpec, SecurityContext, Volume, WindowsSecurityContextOptions};
 
 /// Capabilities that reach no credential: those of Pod Security's baseline, less MKNOD.
 const HARMLESS_CAPABILITIES: [&str; 12] = [
@@ -101,9 +101,8 @@ fn in_spec(spec: &PodSpec) -> Vec<Refusal> {
         host(host_pid, "hostPID"),
         host(host_ipc, "hostIPC"),
         host(share_process_namespace, "shareProcessNamespace"),
-        windows.filter(|w| w.host_process == Some(true)).map(|_| {
-            let what = "hostProcess";
-            Refusal::at("spec.securityContext.windowsOptions.hostProcess", Reason::HostAccess { what })
+        windows.and_then(in_windows_options).map(|what| {
+            Refusal::at(format!("spec.securityContext.windowsOptions.{what}"), Reason::HostAccess { what })
         }),
         node_name
             .as_ref()
@@ -146,10 +145,27 @@ fn in_security_context(context: &SecurityContext) -> Vec<(&'static str, &'static
     if proc_mount.as_deref().is_some_and(|p| p != "Default") {
         found.push(("procMount", "procMount"));
     }
-    if windows_options.as_ref().and_then(|w| w.host_process) == Some(true) {
-        found.push(("windowsOptions.hostProcess", "hostProcess"));
+    if let Some(what) = windows_options.as_ref().and_then(in_windows_options) {
+        found.push(("windowsOptions", what));
     }
     found
+}
+
+/// The option by which a Windows container gets the node, or an account of the domain.
+fn in_windows_options(options: &WindowsSecurityContextOptions) -> Option<&'static str> {
+    let WindowsSecurityContextOptions {
+        host_process,
+        gmsa_credential_spec,
+        gmsa_credential_spec_name,
+        run_as_user_name: _,
+    } = options;
+    if *host_process == Some(true) {
+        Some("hostProcess")
+    } else if gmsa_credential_spec.is_some() || gmsa_credential_spec_name.is_some() {
+        Some("gmsaCredentialSpec")
+    } else {
+        None
+    }
 }
 
 /// The source of a volume that is not the pod's own, with why it is refused.
@@ -246,6 +262,7 @@ mod tests {
     #[case::ptrace_spelled_long(json!({"containers": [{"name": "b", "securityContext": {"capabilities": {"add": ["CAP_SYS_PTRACE"]}}}]}), "AID004 spec.containers[0].securityContext.capabilities.add")]
     #[case::proc_mount(json!({"containers": [{"name": "a", "securityContext": {"procMount": "Unmasked"}}]}), "AID004 spec.containers[0].securityContext.procMount")]
     #[case::host_process(json!({"securityContext": {"windowsOptions": {"hostProcess": true}}}), "AID004 spec.securityContext.windowsOptions.hostProcess")]
+    #[case::domain_account(json!({"containers": [{"name": "a", "securityContext": {"windowsOptions": {"gmsaCredentialSpecName": "s"}}}]}), "AID004 spec.containers[0].securityContext.windowsOptions")]
     #[case::ephemeral(json!({"ephemeralContainers": [{"name": "e"}]}), "AID004 spec.ephemeralContainers")]
     fn refuses(#[case] spec: Value, #[case] expected: &str) {
         assert_eq!(found(spec), [expected]);

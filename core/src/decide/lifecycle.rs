@@ -7,7 +7,7 @@
 
 use super::ceiling::{Ceiling, Clipped};
 use crate::api::PermissionRule;
-use crate::model::{Account, Binding, Identity, IdentityEnd, PodFacts};
+use crate::model::{Account, Binding, Claim, Identity, PodFacts};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long an account that no pod claimed may live: an API server may still be busy with the
@@ -20,6 +20,8 @@ pub const REVOKED_POD_GRACE: i64 = 30;
 /// What is there of one identity: by name, since it may be gone or made anew.
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
+    /// Its name.
+    pub name: &'a str,
     /// Whether the namespace enforces identities.
     pub governed: bool,
     /// The identity of that name, if there is one.
@@ -39,10 +41,11 @@ pub struct Observed<'a> {
 /// What to do, and when to look again although nothing changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The identity's permissions, clipped: its Role.
+    /// The identity's permissions, clipped by the ceiling.
     pub clipped: Clipped,
-    /// Whether the Role must be written, before anything else.
-    pub role_differs: bool,
+    /// Rules that the Role must be given, before anything else. None for an identity that is
+    /// over: emptying one Role ends the power of all its instances at once.
+    pub role: Option<Vec<PermissionRule>>,
     /// Independent of each other; steps of one chain run in order, and stop at the first failure.
     pub chains: Vec<Chain>,
     /// Next time at which something is due.
@@ -76,71 +79,96 @@ pub enum Step {
         /// The gated pod.
         pod: PodFacts,
     },
-    /// Asks the API server whether the pod is really gone; ends the chain when it is not.
-    ConfirmGone {
+    /// Asks the API server whether the pod is really gone, or has lost its label; ends the chain
+    /// when it is neither, since then only our watch is behind.
+    ConfirmLost {
         /// Name of the pod.
         pod_name: String,
         /// UID that must not be there any more.
         pod_uid: String,
     },
+    /// Asks the API server whether the account is really gone; ends the chain when it is not.
+    ConfirmNoAccount {
+        /// Name of the account.
+        account: String,
+    },
     /// Deletes a binding, by UID and version.
     Unbind(Binding),
     /// Deletes an account, by UID and version.
     DeleteAccount(Account),
-    /// Deletes a pod, by UID, with at most this grace in seconds.
+    /// Deletes a pod, by UID, with at most this grace in seconds, if it runs under the account:
+    /// a forged claim must not point us at a foreign pod.
     DeletePod {
         /// Name of the pod.
         pod_name: String,
         /// UID of the pod.
         pod_uid: String,
+        /// Account that it runs under.
+        account: String,
         /// Grace period in seconds.
         grace_seconds: i64,
     },
 }
 
+impl Step {
+    /// Whether the step brings an instance closer to running.
+    #[must_use]
+    pub fn gives_power(&self) -> bool {
+        matches!(self, Self::Claim { .. } | Self::Bind { .. } | Self::Ungate { .. })
+    }
+}
+
 /// The writes that are missing at `now`.
 #[must_use]
 pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
-    let live = observed.identity.filter(|i| i.ended(now).is_none());
-    let mut plan = Plan {
-        clipped: live.map(|i| observed.ceiling.clip(&i.spec.permissions)).unwrap_or_default(),
-        ..Plan::default()
-    };
-    if let Some(identity) = live {
-        let wanted = plan.clipped.rules.as_slice();
-        plan.role_differs = observed.role.map_or(!wanted.is_empty(), |rules| rules != wanted);
-        plan.wake(identity.spec.expires_at.0);
-        for secret in &identity.spec.secrets {
-            plan.wake_if_future(secret.rotate_by.0, now);
+    let mut plan = Plan::default();
+    if let Some(identity) = observed.identity.filter(|i| !i.deleting) {
+        plan.clipped = observed.ceiling.clip(&identity.spec.permissions);
+        let over = identity.ended(now).is_some();
+        let wanted = if over { &[] } else { plan.clipped.rules.as_slice() };
+        if observed.role.unwrap_or_default() != wanted {
+            plan.role = Some(wanted.to_vec());
         }
+        let rotations = identity.spec.secrets.iter().map(|s| s.rotate_by.0);
+        rotations.chain([identity.spec.expires_at.0]).filter(|at| *at > now).for_each(|at| plan.wake(at));
     }
     for account in observed.accounts.iter().filter(|a| !a.deleting) {
         match &account.claim {
-            Some(_) => claimed(observed, account, now, &mut plan),
+            Some(claim) => claimed(observed, account, claim, now, &mut plan),
             None => unclaimed(observed, account, now, &mut plan),
         }
+    }
+    for pod in observed.pods {
+        without_account(observed, pod, &mut plan);
     }
     plan
 }
 
-fn claimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &mut Plan) {
-    let Some(claim) = &account.claim else { return };
+fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Timestamp, plan: &mut Plan) {
     let binding = observed.bindings.iter().find(|b| b.name == account.name && !b.deleting);
     let unbind = || binding.cloned().map(Step::Unbind);
-    let delete_account = || Step::DeleteAccount(account.clone());
-    let Some(pod) = observed.pods.iter().find(|p| p.uid == claim.pod_uid) else {
-        let confirm = Step::ConfirmGone { pod_name: claim.pod_name.clone(), pod_uid: claim.pod_uid.clone() };
-        plan.chains.push([Some(confirm), unbind(), Some(delete_account())].into_iter().flatten().collect());
+    let end_account = || unbind().into_iter().chain([Step::DeleteAccount(account.clone())]);
+    let pod = observed.pods.iter().find(|p| p.uid == claim.pod_uid && p.account == account.name);
+    let Some(pod) = pod else {
+        // Its own end comes first: a pod that has lost its label is found by its claim.
+        let confirm = (!is_over(observed, account, now))
+            .then(|| Step::ConfirmLost { pod_name: claim.pod_name.clone(), pod_uid: claim.pod_uid.clone() });
+        let delete_pod = Step::DeletePod {
+            pod_name: claim.pod_name.clone(),
+            pod_uid: claim.pod_uid.clone(),
+            account: account.name.clone(),
+            grace_seconds: REVOKED_POD_GRACE,
+        };
+        plan.chains.push(confirm.into_iter().chain(end_account()).chain([delete_pod]).collect());
         return;
     };
-    if identity_over(observed, account, now).is_some() {
-        let steps = [unbind(), Some(delete_account()), delete_pod(pod)];
-        plan.chains.push(steps.into_iter().flatten().collect());
+    if is_over(observed, account, now) {
+        plan.chains.push(end_account().chain(delete_pod(pod)).collect());
         return;
     }
     match power_ends(pod, observed.ceiling) {
         Some(end) if end <= now => {
-            plan.chains.push(unbind().into_iter().chain([delete_account()]).collect());
+            plan.chains.push(end_account().collect());
             return;
         }
         Some(end) => plan.wake(end),
@@ -160,9 +188,9 @@ fn claimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &mu
 }
 
 fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &mut Plan) {
-    let pod = observed.pods.iter().find(|p| p.account == account.name && !p.finished);
-    let Some(pod) = pod.filter(|p| p.deletion.is_none()) else {
-        let due = account.created + UNCLAIMED_GRACE;
+    let mut waiting = observed.pods.iter().filter(|p| p.account == account.name);
+    let Some(pod) = waiting.find(|p| !p.finished && p.deletion.is_none()) else {
+        let due = later(account.created, UNCLAIMED_GRACE);
         if due <= now {
             plan.chains.push(vec![Step::DeleteAccount(account.clone())]);
         } else {
@@ -170,7 +198,7 @@ fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &
         }
         return;
     };
-    if identity_over(observed, account, now).is_some() {
+    if is_over(observed, account, now) {
         let steps = [Some(Step::DeleteAccount(account.clone())), delete_pod(pod)];
         plan.chains.push(steps.into_iter().flatten().collect());
     } else if observed.governed && pod.gated {
@@ -178,13 +206,22 @@ fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &
     }
 }
 
-/// Why the identity that the account was minted for is over.
-fn identity_over(observed: &Observed<'_>, account: &Account, now: Timestamp) -> Option<IdentityEnd> {
-    match observed.identity {
-        Some(identity) if account.identity_uid.as_ref() == Some(&identity.uid) => identity.ended(now),
-        // Gone, or another one under its name.
-        _ => Some(IdentityEnd::Deleted),
+/// Ends a pod of ours whose account is gone: we died between the two, or somebody deleted it.
+fn without_account(observed: &Observed<'_>, pod: &PodFacts, plan: &mut Plan) {
+    let has_account = observed.accounts.iter().any(|a| a.name == pod.account);
+    if has_account || !observed.governed || pod.finished || !pod.is_instance_of(observed.name) {
+        return;
     }
+    if let Some(delete_pod) = delete_pod(pod) {
+        // Our watch of accounts may be behind that of pods.
+        plan.chains.push(vec![Step::ConfirmNoAccount { account: pod.account.clone() }, delete_pod]);
+    }
+}
+
+/// Whether the identity that the account was minted for is over: ended, gone, or another one
+/// under its name.
+fn is_over(observed: &Observed<'_>, account: &Account, now: Timestamp) -> bool {
+    observed.identity.is_none_or(|i| account.identity_uid.as_ref() != Some(&i.uid) || i.ended(now).is_some())
 }
 
 /// When the pod's own end takes its power: at once when finished; for a deleted one after the
@@ -194,26 +231,26 @@ fn power_ends(pod: &PodFacts, ceiling: &Ceiling<'_>) -> Option<Timestamp> {
         return Some(Timestamp::MIN);
     }
     let deletion = pod.deletion?;
-    let drained = deletion.requested + SignedDuration::from_secs(i64::from(ceiling.drain_seconds()));
-    Some(drained.min(deletion.due))
+    let drain = SignedDuration::from_secs(i64::from(ceiling.drain_seconds()));
+    Some(later(deletion.requested, drain).min(deletion.due))
 }
 
 fn delete_pod(pod: &PodFacts) -> Option<Step> {
     pod.deletion.is_none().then(|| Step::DeletePod {
         pod_name: pod.name.clone(),
         pod_uid: pod.uid.clone(),
+        account: pod.account.clone(),
         grace_seconds: pod.grace_seconds.min(REVOKED_POD_GRACE),
     })
+}
+
+/// Times come from users, who may put them at the end of time.
+fn later(at: Timestamp, wait: SignedDuration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 impl Plan {
     fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |w| w.min(at)));
-    }
-
-    fn wake_if_future(&mut self, at: Timestamp, now: Timestamp) {
-        if at > now {
-            self.wake(at);
-        }
     }
 }
