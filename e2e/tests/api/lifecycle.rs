@@ -121,16 +121,36 @@ async fn past_rotate_by_no_pod_starts_and_none_is_killed() {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_gated_pod_that_is_no_longer_legal_stays_gated_and_without_power() {
-    let world = World::new("all").await;
-    world.identity("bot", json!({})).await;
-    // An account that the webhook did not mint for this identity: its UID is another's.
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
-        "name": "aid-bot-0123456789", "labels": {names::IDENTITY_LABEL: "bot"},
-        "annotations": {names::IDENTITY_UID: "00000000-0000-0000-0000-000000000000"}}});
-    world.accounts().create(&Default::default(), &serde_json::from_value(account).unwrap()).await.unwrap();
-    world.accepts(&agent(json!({"spec": {"serviceAccountName": "aid-bot-0123456789"}}))).await;
-    let pod = world.released("pod").await;
-    assert_ne!(account_of(&pod), "aid-bot-0123456789", "{}", uid(&pod));
-    assert!(!world.may("aid-bot-0123456789", "get", "configmaps").await);
+async fn a_pod_that_loses_its_label_loses_its_power() {
+    let (world, account) = running().await;
+    let strip = Patch::Merge(json!({"metadata": {"labels": {names::IDENTITY_LABEL: null}}}));
+    world.pods().patch("pod", &PatchParams::default(), &strip).await.unwrap();
+    all_ends(&world, &account).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn accounts_of_others_are_left_alone_whatever_their_labels() {
+    let (world, _) = running().await;
+    let labels = json!({names::IDENTITY_LABEL: "bot", names::MANAGED_BY: names::MANAGER});
+    let victim =
+        crate::common::pod(json!({"metadata": {"name": "victim", "labels": {"perpro.dev/identity": "bot"}}}));
+    let victim = world.accepts(&victim).await;
+    world.released("victim").await;
+    let claim =
+        json!({names::CLAIMED_BY: "victim", names::CLAIMED_BY_UID: uid(&victim), names::IDENTITY_UID: "x"});
+    for (name, annotations) in [("own", json!({})), ("aid-bot-0000000000", claim)] {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels, "annotations": annotations}});
+        world
+            .accounts()
+            .create(&Default::default(), &serde_json::from_value(account).unwrap())
+            .await
+            .unwrap();
+    }
+    world.gone(world.accounts(), "aid-bot-0000000000").await;
+    assert!(world.accounts().get_opt("own").await.unwrap().is_some());
+    let victim = world.pods().get("victim").await.unwrap();
+    assert!(victim.metadata.deletion_timestamp.is_none(), "a forged claim ended a foreign pod");
+    assert!(world.may(&account_of(&victim), "get", "configmaps").await);
+    assert!(!world.may("aid-bot-0000000000", "get", "configmaps").await);
 }
