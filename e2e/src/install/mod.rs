@@ -44,9 +44,11 @@ pub async fn into_ours(cache: &Cache, cluster: &Cluster) -> Result<()> {
         .await;
     }
     let reference = progress::step("build the image and import it", import_image(cache, cluster)).await?;
-    let installed =
-        progress::step("install perpro", with_helm(&helm, &cluster.kubeconfig(), &reference)).await;
-    match installed {
+    let installed = progress::step("install perpro", async {
+        forget_interrupted(cluster).await?;
+        with_helm(&helm, &cluster.kubeconfig(), &reference).await
+    });
+    match installed.await {
         Ok(()) => Ok(()),
         Err(error) => Err(error.context(what_the_cluster_says(cluster).await)),
     }
@@ -89,6 +91,15 @@ async fn with_helm(helm: &Helm, kubeconfig: &Path, image: &Reference) -> Result<
         helm.install(kubeconfig, chart, image).await?;
     }
     Ok(())
+}
+
+/// A helm that was killed leaves a revision behind that looks as if it were still at work, and the next one refuses to
+/// begin. Nobody else is at work: we hold the cluster's lock. What the killed one had made is taken over.
+async fn forget_interrupted(cluster: &Cluster) -> Result<()> {
+    let mut forget = kubectl(cluster);
+    forget.args(["delete", "secrets", "--namespace", NAMESPACE, "--selector"]);
+    forget.arg("owner=helm,status in (pending-install,pending-upgrade,pending-rollback)");
+    output(&mut forget).await.map(drop)
 }
 
 async fn import_image(cache: &Cache, cluster: &Cluster) -> Result<Reference> {
