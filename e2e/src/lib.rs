@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cli;
 pub mod cluster;
 pub mod command;
+pub mod demo;
 pub mod files;
 pub mod images;
 pub mod install;

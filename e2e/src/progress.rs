@@ -13,13 +13,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Those of the step.
 pub async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let started = Instant::now();
+    let result = meanwhile(what, work).await;
+    let outcome = if result.is_ok() { "" } else { ": failed" };
+    say(&format!("{what}{outcome} ({:.1} s)", started.elapsed().as_secs_f64()));
+    result
+}
+
+/// Runs something that may take a moment; when it has ended, nothing is left of that.
+///
+/// # Errors
+/// Those of the work.
+pub async fn meanwhile<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let spinner = spinner(what);
     let result = work.await;
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }
-    let outcome = if result.is_ok() { "" } else { ": failed" };
-    say(&format!("{what}{outcome} ({:.1} s)", started.elapsed().as_secs_f64()));
     result
 }
 

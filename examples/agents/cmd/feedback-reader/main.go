@@ -52,7 +52,7 @@ func round(ctx context.Context, client kubernetes.Interface, namespace string) (
 	}
 	return []slog.Attr{
 		slog.Int("items", len(items)),
-		slog.Float64("stars", feedback.Stars(items)),
+		slog.String("stars", fmt.Sprintf("%.1f", feedback.Stars(items))),
 		slog.Any("topics", about.Topics),
 		slog.String("crm_key", "ok"),
 		slog.String("signature", signature),

@@ -43,7 +43,7 @@ func round(ctx context.Context, client kubernetes.Interface, namespace string) (
 		slog.Int("invoices", report.Invoices),
 		slog.Any("overdue", report.Overdue),
 		slog.String("open", fmt.Sprintf("%d.%02d", report.OpenCents/100, report.OpenCents%100)),
-		slog.String("invoice_key", "ok"),
+		slog.String("payments_key", "ok"),
 	}, nil
 }
 
