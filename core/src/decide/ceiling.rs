@@ -1,5 +1,6 @@
 //! The most that an identity can have: the AgentPolicies that name its namespace, intersected.
 
+use super::powers::{Power, power};
 use super::refusal::Reason;
 use crate::api::{AgentPolicy, AgentPolicySpec, PermissionRule, WithheldPermission};
 use crate::model::Permission;
@@ -106,10 +107,7 @@ impl<'a> Ceiling<'a> {
     }
 
     fn verdict(&self, permission: &Permission) -> Result<(), Reason> {
-        let elevated = match class(permission)? {
-            Class::Elevated => true,
-            Class::Ordinary => false,
-        };
+        let elevated = power(permission)? == Power::Elevated;
         if self.policies.is_empty() {
             return Err(Reason::NoPolicy);
         }
@@ -161,115 +159,6 @@ fn covers(rule: &PermissionRule, permission: &Permission) -> bool {
         && has(&rule.verbs, &permission.verb)
         && (rule.resource_names.is_empty()
             || permission.name.as_ref().is_some_and(|n| rule.resource_names.contains(n)))
-}
-
-enum Class {
-    Ordinary,
-    Elevated,
-}
-
-const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
-const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
-
-/// Groups all of whose writes are as good as a larger role.
-const ELEVATED_GROUPS: [&str; 4] =
-    ["rbac.authorization.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io", "perpro.dev"];
-
-/// Resources that hold a pod template. Updating one runs any image just as creating one does.
-const WORKLOADS: [(&str, &str); 9] = [
-    ("", "pods"),
-    ("", "podtemplates"),
-    ("", "replicationcontrollers"),
-    ("apps", "daemonsets"),
-    ("apps", "deployments"),
-    ("apps", "replicasets"),
-    ("apps", "statefulsets"),
-    ("batch", "cronjobs"),
-    ("batch", "jobs"),
-];
-
-/// Doors into other pods, their traffic and their accounts; any verb opens them.
-const DOORS: [&str; 10] = [
-    "bindings",
-    "pods/attach",
-    "pods/binding",
-    "pods/ephemeralcontainers",
-    "pods/exec",
-    "pods/portforward",
-    "pods/proxy",
-    "pods/status",
-    "serviceaccounts/token",
-    "services/proxy",
-];
-
-/// Resources that steer accounts, roll-outs and traffic; writing them is as good as a larger role.
-const STEERING: [(&str, &str); 4] = [
-    ("", "endpoints"),
-    ("", "serviceaccounts"),
-    ("apps", "controllerrevisions"),
-    ("discovery.k8s.io", "endpointslices"),
-];
-
-/// Groups of the API server's own that hold cluster-scoped resources only.
-const CLUSTER_GROUPS: [&str; 6] = [
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "node.k8s.io",
-];
-
-/// Cluster-scoped resources in groups that hold namespaced ones too. A Role for `namespaces`
-/// would even work, on its own namespace: the authorizer treats it as namespaced.
-const CLUSTER_RESOURCES: [(&str, &str); 26] = [
-    ("", "componentstatuses"),
-    ("", "namespaces"),
-    ("", "nodes"),
-    ("", "persistentvolumes"),
-    ("authentication.k8s.io", "selfsubjectreviews"),
-    ("authentication.k8s.io", "tokenreviews"),
-    ("authorization.k8s.io", "selfsubjectaccessreviews"),
-    ("authorization.k8s.io", "selfsubjectrulesreviews"),
-    ("authorization.k8s.io", "subjectaccessreviews"),
-    ("certificates.k8s.io", "certificatesigningrequests"),
-    ("certificates.k8s.io", "clustertrustbundles"),
-    ("networking.k8s.io", "ingressclasses"),
-    ("networking.k8s.io", "ipaddresses"),
-    ("networking.k8s.io", "servicecidrs"),
-    ("perpro.dev", "agentpolicies"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"),
-    ("rbac.authorization.k8s.io", "clusterroles"),
-    ("resource.k8s.io", "deviceclasses"),
-    ("resource.k8s.io", "devicetaintrules"),
-    ("resource.k8s.io", "resourceslices"),
-    ("scheduling.k8s.io", "priorityclasses"),
-    ("storage.k8s.io", "csidrivers"),
-    ("storage.k8s.io", "csinodes"),
-    ("storage.k8s.io", "storageclasses"),
-    ("storage.k8s.io", "volumeattachments"),
-    ("storage.k8s.io", "volumeattributesclasses"),
-];
-
-fn class(permission: &Permission) -> Result<Class, Reason> {
-    let Permission { group, resource, name: _, verb } = permission;
-    let (group, resource, verb) = (group.as_str(), resource.as_str(), verb.as_str());
-    if [group, resource, verb].iter().any(|s| s.contains('*')) {
-        return Err(Reason::Wildcard);
-    }
-    if !VERBS.contains(&verb) {
-        return Err(Reason::Verb { verb: verb.to_owned() });
-    }
-    let base = resource.split('/').next().unwrap_or(resource);
-    if CLUSTER_GROUPS.contains(&group) || CLUSTER_RESOURCES.contains(&(group, base)) {
-        return Err(Reason::ClusterScoped { resource: resource.to_owned() });
-    }
-    // Any verb on a Secret may show it: an empty patch or a delete answers with the object.
-    let elevated = (group.is_empty() && (base == "secrets" || DOORS.contains(&resource)))
-        || ((ELEVATED_GROUPS.contains(&group) || STEERING.contains(&(group, base)))
-            && WRITES.contains(&verb))
-        || (WORKLOADS.contains(&(group, resource)) && ["create", "update", "patch"].contains(&verb));
-    Ok(if elevated { Class::Elevated } else { Class::Ordinary })
 }
 
 #[cfg(test)]

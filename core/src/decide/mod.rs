@@ -2,7 +2,7 @@
 //!
 //! [`pod`] reads a pod, [`credentials`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
-//! [`ceiling`] bounds an identity, [`lifecycle`] plans what happens to its instances, and
+//! [`ceiling`] bounds an identity by what [`powers`] can be had, [`lifecycle`] plans what happens to its instances, and
 //! [`refusal`] holds every way to say no.
 
 pub mod admit;
@@ -13,5 +13,6 @@ pub mod inject;
 pub mod isolation;
 pub mod lifecycle;
 pub mod pod;
+pub mod powers;
 pub mod refusal;
 pub mod status;
