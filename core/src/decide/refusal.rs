@@ -173,7 +173,7 @@ impl fmt::Display for Reason {
                 write!(f, "extend spec.expiresAt of AgentIdentity \"{identity}\": it expired at {at}")
             }
             Self::Suspended { identity } => {
-                write!(f, "AgentIdentity \"{identity}\" is suspended: its pods can't start until its owner sets spec.suspended to false")
+                write!(f, "set spec.suspended of AgentIdentity \"{identity}\" to false to start its pods: it is suspended")
             }
             Self::RotationOverdue { secret, identity, at } => write!(
                 f,
@@ -186,18 +186,16 @@ impl fmt::Display for Reason {
             Self::ForgedMark { mark } => {
                 write!(f, "remove \"{mark}\": labels and annotations under {} are written by perpro", names::MARK_PREFIX)
             }
-            Self::UnlistedToken { container, audience, identity } => match audience {
-                None => write!(
-                    f,
-                    "{} holds a Kubernetes token; set kubernetesAccess: Token for it in AgentIdentity \"{identity}\", or remove the token",
-                    holder(container.as_deref())
-                ),
-                Some(audience) => write!(
-                    f,
-                    "remove the token for audience \"{audience}\" of {}: AgentIdentity \"{identity}\" does not list it",
-                    holder(container.as_deref())
-                ),
-            },
+            Self::UnlistedToken { container, audience: None, identity } => write!(
+                f,
+                "set kubernetesAccess: Token for {} in AgentIdentity \"{identity}\", or remove its Kubernetes token",
+                holder(container.as_deref())
+            ),
+            Self::UnlistedToken { container, audience: Some(audience), identity } => write!(
+                f,
+                "remove the token for audience \"{audience}\" of {}: AgentIdentity \"{identity}\" does not list it",
+                holder(container.as_deref())
+            ),
             Self::WholeSecret { container, secret, by, identity } => write!(
                 f,
                 "{} takes all of Secret \"{secret}\" by {by}; list the keys it needs under secretKeys of AgentIdentity \"{identity}\"",
@@ -231,11 +229,11 @@ impl fmt::Display for Reason {
             ),
             Self::ImageNotAllowed { container, image, identity } => write!(
                 f,
-                "container \"{container}\" runs image \"{image}\"; use one that AgentIdentity \"{identity}\" lists under images, or list it there"
+                "use an image that AgentIdentity \"{identity}\" lists for container \"{container}\", or list \"{image}\" under its images"
             ),
             Self::UnlistedSecretKey { container, secret, key, identity } => write!(
                 f,
-                "Secret \"{secret}\" is not listed for {}: add key \"{key}\" to its secretKeys in AgentIdentity \"{identity}\", or remove it",
+                "list key \"{key}\" of Secret \"{secret}\" under secretKeys of {} in AgentIdentity \"{identity}\", or remove it",
                 holder(container.as_deref())
             ),
             Self::SharedSecret { secret, identity, owner } => write!(
@@ -244,7 +242,7 @@ impl fmt::Display for Reason {
             ),
             Self::ListedMissing { container, what, identity } => write!(
                 f,
-                "container \"{container}\" lacks {what} that AgentIdentity \"{identity}\" lists: something changed the pod after perpro"
+                "let nothing change the pod after perpro: container \"{container}\" lacks {what} that AgentIdentity \"{identity}\" lists"
             ),
             Self::EnvTaken { container, env, secret, key } => write!(
                 f,
@@ -293,7 +291,9 @@ impl fmt::Display for Reason {
             Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
             Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
             Self::WebhookNotReady => f.write_str("try again in a few seconds: the webhook has not read the cluster's identities yet"),
-            Self::MintFailed { detail } => write!(f, "the pod's account can't be created: {detail}"),
+            Self::MintFailed { detail } => {
+                write!(f, "look at quotas on service accounts: the pod's account can't be created: {detail}")
+            },
         }
     }
 }
@@ -312,5 +312,76 @@ mod tests {
         assert!(text.starts_with("AID001 spec.containers[0].envFrom[1]: say who owns this agent"), "{text}");
         assert!(text.ends_with("(1 more: AID004 spec.hostPID)"), "{text}");
         assert_eq!(summary(&[]), "");
+    }
+
+    /// The longest path that a pod's refusal has.
+    const LONG: &str = "spec.volumes[10].projected.sources[10].serviceAccountToken";
+
+    #[test]
+    fn a_sentence_begins_with_what_to_do() {
+        let s = || "name".to_owned();
+        let c = || Some(s());
+        let reasons = [
+            Reason::NoIdentity,
+            Reason::UnknownIdentity { identity: s(), namespace: s() },
+            Reason::PresetNode,
+            Reason::HostAccess { what: "hostPID" },
+            Reason::Expired { identity: s(), at: s() },
+            Reason::Suspended { identity: s() },
+            Reason::RotationOverdue { secret: s(), identity: s(), at: s() },
+            Reason::TooManyInstances { namespace: s(), limit: 1 },
+            Reason::ForgedMark { mark: s() },
+            Reason::UnlistedToken { container: c(), audience: None, identity: s() },
+            Reason::UnlistedToken { container: c(), audience: c(), identity: s() },
+            Reason::VolumeType { kind: "nfs" },
+            Reason::UnknownField { field: s() },
+            Reason::PullSecretNotAllowed { secret: s() },
+            Reason::PullSecretOwned { secret: s(), identity: s() },
+            Reason::ForgedMirror,
+            Reason::ForeignAccount { account: s(), identity: s() },
+            Reason::NotInjected { what: "its gate" },
+            Reason::ImageNotAllowed { container: s(), image: s(), identity: s() },
+            Reason::UnlistedSecretKey { container: c(), secret: s(), key: s(), identity: s() },
+            Reason::SharedSecret { secret: s(), identity: s(), owner: s() },
+            Reason::ListedMissing { container: s(), what: s(), identity: s() },
+            Reason::EnvTaken { container: s(), env: s(), secret: s(), key: s() },
+            Reason::MountTaken { container: s(), path: s() },
+            Reason::FromFile { container: s(), env: s() },
+            Reason::PodCertificate { container: None },
+            Reason::Unreadable { error: s() },
+            Reason::TokenTooLong { container: c(), limit: 900 },
+            Reason::Wildcard,
+            Reason::Verb { verb: s() },
+            Reason::ClusterScoped { resource: s() },
+            Reason::Elevated,
+            Reason::OverCeiling { policies: vec![s()] },
+            Reason::NoPolicy,
+            Reason::WebhookNotReady,
+            Reason::MintFailed { detail: s() },
+        ];
+        let verbs = [
+            "ask", "create", "extend", "leave", "let", "list", "look", "name", "remove", "replace", "say",
+            "send", "set", "give", "stop", "try", "use",
+        ];
+        for reason in reasons {
+            let text = Refusal::at(LONG, reason).to_string();
+            let sentence = text.split_once(": ").unwrap().1;
+            let verb = sentence.split(' ').next().unwrap();
+            assert!(verbs.contains(&verb), "{text}");
+            assert!(text.len() - sentence.len() < 70, "code and path leave no room: {text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_secret_is_named_and_the_way_out_fits_120_characters() {
+        let reason = Reason::WholeSecret {
+            container: Some("agent".into()),
+            secret: "llm-keys".into(),
+            by: "envFrom",
+            identity: "feedback-reader".into(),
+        };
+        let text = Refusal::at("spec.containers[0].envFrom[1]", reason).to_string();
+        let begin: String = text.chars().take(120).collect();
+        assert!(begin.contains("by envFrom; list the keys it need"), "{begin}");
     }
 }
