@@ -12,4 +12,5 @@ pub mod install;
 pub mod packages;
 pub mod programs;
 pub mod progress;
+pub mod suite;
 pub mod wait;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use perpro_e2e::cli::cluster::{self, ClusterArgs};
 use perpro_e2e::cli::demo::{self, DemoArgs};
+use perpro_e2e::cli::test::{self, TestArgs};
 
 /// The end-to-end harness of perpro
 #[derive(Debug, Parser)]
@@ -12,6 +13,7 @@ use perpro_e2e::cli::demo::{self, DemoArgs};
 enum Command {
     Cluster(ClusterArgs),
     Demo(DemoArgs),
+    Test(TestArgs),
 }
 
 #[tokio::main]
@@ -19,6 +21,7 @@ async fn main() -> ExitCode {
     let result = match Command::parse() {
         Command::Cluster(args) => cluster::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Test(args) => test::run(args).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,6 +21,8 @@ pub enum Package {
     Iptables,
     /// Makes images.
     Buildah,
+    /// Checks shell scripts.
+    Shellcheck,
 }
 
 impl Package {
@@ -31,13 +33,14 @@ impl Package {
             Self::Cni => "containernetworking-plugins",
             Self::Iptables => "iptables",
             Self::Buildah => "buildah",
+            Self::Shellcheck => "shellcheck",
         }
     }
 
     fn is_present(self) -> bool {
         match self {
             Self::Cni => cni_folder().is_some(),
-            Self::Runc | Self::Iptables | Self::Buildah => find(self.name()).is_some(),
+            Self::Runc | Self::Iptables | Self::Buildah | Self::Shellcheck => find(self.name()).is_some(),
         }
     }
 }

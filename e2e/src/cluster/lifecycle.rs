@@ -63,6 +63,19 @@ impl Cluster {
         progress::step(&format!("end the cluster in {}", self.layout.root().display()), self.stop()).await
     }
 
+    /// Whether anything of it may be left to end.
+    pub(crate) fn was_started(&self) -> bool {
+        self.layout.state().exists()
+    }
+
+    /// Whether this machine can have its node.
+    ///
+    /// # Errors
+    /// When it cannot, or has another.
+    pub(crate) async fn machine_is_free(&self) -> Result<()> {
+        machine::check(&self.layout).await
+    }
+
     /// The processes that a running cluster has.
     pub(crate) fn components(&self) -> &'static [&'static str] {
         if self.nodeless { &CONTROL_PLANE } else { &ALL }
