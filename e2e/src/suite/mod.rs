@@ -37,19 +37,23 @@ const SHOWN: usize = 150;
 pub async fn run(only: &[Stage]) -> Result<()> {
     let started = Instant::now();
     let suite = Suite::new(only)?;
-    let _lock = suite.lock()?;
-    suite.can_have_its_clusters().await?;
+    let _lock = match suite.lock() {
+        Ok(lock) => lock,
+        Err(error) => {
+            suite.failed("stopped", &format!("{error:#}"));
+            return suite.conclude(started);
+        }
+    };
     let mut interrupt = Interrupt::listen()?;
-    let ran = interrupt.or(suite.stages()).await;
-    if let Err(error) = &ran {
+    let ran = interrupt.or(async {
+        suite.can_have_its_clusters().await?;
+        suite.stages().await
+    });
+    if let Err(error) = ran.await {
         suite.failed("stopped", &format!("{error:#}"));
     }
     suite.end_clusters(&Home::ALL).await;
-    println!("It took {} s in all.", started.elapsed().as_secs());
-    let counts = suite.counts();
-    println!("{counts}");
-    ran?;
-    if counts.failed > 0 { bail!("the tests failed") } else { Ok(()) }
+    suite.conclude(started)
 }
 
 struct Suite {
@@ -201,8 +205,12 @@ impl Suite {
         home.dir(&self.cache).join("logs").display().to_string()
     }
 
-    fn counts(&self) -> Counts {
-        self.results.borrow().iter().copied().sum()
+    /// The last lines.
+    fn conclude(&self, started: Instant) -> Result<()> {
+        let counts: Counts = self.results.borrow().iter().copied().sum();
+        println!("It took {} s in all.", started.elapsed().as_secs());
+        println!("{counts}");
+        if counts.failed > 0 { bail!("the tests failed") } else { Ok(()) }
     }
 }
 
