@@ -55,6 +55,10 @@ e2e:
 test:
     ./e2e/test
 
+# One stage of it, such as pods; `./e2e/test --help` names them.
+stage name:
+    ./e2e/test --only "{{ name }}"
+
 # A cluster, two agents, and what happens to them.
 demo:
     ./e2e/demo
