@@ -93,6 +93,23 @@ pub fn is_account_of(account: &str, identity: &str) -> bool {
         .is_some_and(|s| s.len() == ACCOUNT_SUFFIX_LEN && s.bytes().all(|b| CROCKFORD.contains(&b)))
 }
 
+/// Whether `name` can be that of an AgentIdentity. Webhooks see labels before they are validated.
+#[must_use]
+pub fn is_identity_name(name: &str) -> bool {
+    name.len() <= MAX_IDENTITY_NAME && is_dns_label(name)
+}
+
+/// Whether `name` is a DNS label (RFC 1123), as the API server wants for namespaces.
+#[must_use]
+pub fn is_dns_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty()
+        && name.len() <= 63
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 /// Name of the Role of an identity. By UID, so that an identity made again under an old name
 /// never inherits an old binding.
 #[must_use]
@@ -111,6 +128,25 @@ mod tests {
         assert_eq!(name.len(), 63);
         assert!(name.ends_with("-0z0z789abc"));
         assert!(is_account_of(&name, &identity));
+    }
+
+    #[test]
+    fn a_label_that_is_no_name_never_reaches_a_path() {
+        assert!(is_identity_name("feedback-reader") && is_identity_name(&"x".repeat(48)));
+        for wrong in [
+            "",
+            "my bot",
+            "bot/status",
+            "../bot",
+            "Bot",
+            "bot.a",
+            "-bot",
+            "bot-",
+            &"x".repeat(49),
+            "b\u{f6}t",
+        ] {
+            assert!(!is_identity_name(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Instance accounts, their bindings and the Role of an identity.
 
-use super::{Cluster, Write, exactly, settled};
+use super::{Cluster, Write, deleted, exactly, settled};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -53,14 +53,14 @@ impl Cluster {
         Ok(accounts.get_opt(name).await?.is_some())
     }
 
-    /// Ties an account to its pod: owner reference, name and UID. Fails with a conflict when the
-    /// account is not as it was seen.
+    /// Ties an account to its pod: owner reference, name and UID. `false` when the account is not
+    /// as it was seen.
     pub(crate) async fn claim_account(
         &self,
         namespace: &str,
         account: &Account,
         pod: &PodFacts,
-    ) -> kube::Result<()> {
+    ) -> kube::Result<bool> {
         let patch = json!({ "metadata": {
             "uid": account.uid,
             "resourceVersion": account.resource_version,
@@ -74,8 +74,14 @@ impl Cluster {
         )
     }
 
-    /// Binds an account to the Role of its identity. The pod owns the binding.
-    pub(crate) async fn bind(&self, identity: &Identity, account: &str, pod: &PodFacts) -> kube::Result<()> {
+    /// Binds an account to the Role of its identity. The pod owns the binding. `false` when there
+    /// is one already.
+    pub(crate) async fn bind(
+        &self,
+        identity: &Identity,
+        account: &str,
+        pod: &PodFacts,
+    ) -> kube::Result<bool> {
         let object = RoleBinding {
             metadata: ObjectMeta {
                 name: Some(account.to_owned()),
@@ -99,18 +105,20 @@ impl Cluster {
         settled(self.write(Write::Bind, bindings.create(&PostParams::default(), &object)).await)
     }
 
-    /// Deletes a binding as it was seen: power ends within milliseconds.
-    pub(crate) async fn unbind(&self, namespace: &str, binding: &Binding) -> kube::Result<()> {
+    /// Deletes a binding as it was seen: power ends within milliseconds. `false` when it is
+    /// another version by now.
+    pub(crate) async fn unbind(&self, namespace: &str, binding: &Binding) -> kube::Result<bool> {
         let bindings = Api::<RoleBinding>::namespaced(self.client(), namespace);
         let params = exactly(&binding.uid, Some(&binding.resource_version));
-        settled(self.write(Write::Unbind, bindings.delete(&binding.name, &params)).await)
+        deleted(self.write(Write::Unbind, bindings.delete(&binding.name, &params)).await)
     }
 
-    /// Deletes an account as it was seen: its tokens end within 11 seconds.
-    pub(crate) async fn delete_account(&self, namespace: &str, account: &Account) -> kube::Result<()> {
+    /// Deletes an account as it was seen: its tokens end within 11 seconds. `false` when it is
+    /// another version by now.
+    pub(crate) async fn delete_account(&self, namespace: &str, account: &Account) -> kube::Result<bool> {
         let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
         let params = exactly(&account.uid, Some(&account.resource_version));
-        settled(self.write(Write::DeleteAccount, accounts.delete(&account.name, &params)).await)
+        deleted(self.write(Write::DeleteAccount, accounts.delete(&account.name, &params)).await)
     }
 
     /// Makes the Role of an identity hold exactly `rules`. The identity owns it.

@@ -16,7 +16,7 @@ impl Cluster {
             secondary: None,
         };
         if let Err(error) = self.write(Write::PublishEvent, self.recorder.publish(&event, about)).await {
-            tracing::warn!(%error, "can't publish an event");
+            tracing::warn!(error = super::describe(&error), "can't publish an event");
         }
     }
 }

@@ -14,12 +14,12 @@ impl Cluster {
         Ok(identities.get_opt(name).await?.as_ref().and_then(Identity::from_object))
     }
 
-    /// Writes the status of an identity.
+    /// Writes the status of an identity; `false` when it is gone or another one by now.
     pub(crate) async fn write_status(
         &self,
         identity: &Identity,
         status: &AgentIdentityStatus,
-    ) -> kube::Result<()> {
+    ) -> kube::Result<bool> {
         let object = json!({
             "apiVersion": format!("{}/{}", names::GROUP, names::VERSION),
             "kind": "AgentIdentity",

@@ -86,11 +86,27 @@ fn status_code(error: &kube::Error) -> Option<u16> {
     }
 }
 
-/// Turns "it is gone" and "it is another version by now" into success: the next pass looks again.
-fn settled<T>(result: kube::Result<T>) -> kube::Result<()> {
+/// What the API server said, in one line; kube's own words repeat the whole Status.
+pub(crate) fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Turns "it is gone" and "it is another version by now" into `false`: the next pass looks again.
+fn settled<T>(result: kube::Result<T>) -> kube::Result<bool> {
     match result {
-        Ok(_) => Ok(()),
-        Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// The same for a deletion, for which "it is gone" is as good as done.
+fn deleted<T>(result: kube::Result<T>) -> kube::Result<bool> {
+    match result {
+        Err(error) if is_not_found(&error) => Ok(true),
+        other => settled(other),
     }
 }

@@ -1,6 +1,6 @@
 //! Agent pods.
 
-use super::{Cluster, Write, exactly, settled};
+use super::{Cluster, Write, deleted, exactly, settled};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
@@ -22,8 +22,9 @@ impl Cluster {
         Api::<Pod>::namespaced(self.client(), namespace).get_opt(name).await
     }
 
-    /// Removes our scheduling gate from exactly this pod; gates of others stay.
-    pub(crate) async fn ungate(&self, namespace: &str, pod: &PodFacts) -> kube::Result<()> {
+    /// Removes our scheduling gate from exactly this pod; gates of others stay. `false` when
+    /// it is another one by now.
+    pub(crate) async fn ungate(&self, namespace: &str, pod: &PodFacts) -> kube::Result<bool> {
         let patch = json!({
             "metadata": { "uid": pod.uid },
             "spec": { "schedulingGates": [{ "$patch": "delete", "name": names::GATE }] },
@@ -34,17 +35,17 @@ impl Cluster {
     }
 
     /// Deletes a pod with a grace of our own. Never by eviction: a disruption budget must not
-    /// keep an agent alive that has lost its identity.
+    /// keep an agent alive that has lost its identity. `false` when it is another one by now.
     pub(crate) async fn delete_pod(
         &self,
         namespace: &str,
         name: &str,
         uid: &str,
         grace_seconds: i64,
-    ) -> kube::Result<()> {
+    ) -> kube::Result<bool> {
         let mut params = exactly(uid, None);
         params.grace_period_seconds = u32::try_from(grace_seconds).ok();
         let pods = Api::<Pod>::namespaced(self.client(), namespace);
-        settled(self.write(Write::DeletePod, pods.delete(name, &params)).await)
+        deleted(self.write(Write::DeletePod, pods.delete(name, &params)).await)
     }
 }

@@ -3,7 +3,7 @@
 //! A candidate trusts no clock but its own: it takes over when it has seen the same record for
 //! as long as the record says it holds. A leader that can't renew stops before that.
 
-use crate::cluster::{Cluster, LeaseRecord, is_conflict};
+use crate::cluster::{Cluster, LeaseRecord, describe, is_conflict};
 use anyhow::Context;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ impl Candidate {
                         return Some(Term { candidate: self, renewed: asked });
                     }
                 }
-                Err(error) => tracing::warn!(%error, "can't read the leader's Lease"),
+                Err(error) => tracing::warn!(error = describe(&error), "can't read the leader's Lease"),
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await?;
         }
@@ -95,7 +95,7 @@ impl Candidate {
             Ok(()) => true,
             Err(error) if is_conflict(&error) => false,
             Err(error) => {
-                tracing::warn!(%error, "can't write the leader's Lease");
+                tracing::warn!(error = describe(&error), "can't write the leader's Lease");
                 false
             }
         }
@@ -128,7 +128,7 @@ impl Term {
                         renewed = asked;
                     }
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "can't read the leader's Lease"),
+                Ok(Err(error)) => tracing::warn!(error = describe(&error), "can't read the leader's Lease"),
                 Err(_) => {}
             }
         }

@@ -15,9 +15,10 @@ use perpro_core::decide::refusal::{Refusal, summary};
 use perpro_core::decide::status;
 use perpro_core::model::{Account, Binding, Identity, PodFacts};
 use perpro_core::names;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Chains of one pass that are applied at once.
 const CHAINS: usize = 16;
@@ -29,6 +30,22 @@ pub(super) struct Controller {
     cluster: Cluster,
     snapshot: Snapshot,
     instances: Instances,
+    told: Mutex<Told>,
+}
+
+/// What was said about refused pods, by UID. It may forget: then something is said twice.
+#[derive(Default)]
+struct Told(HashMap<String, String>);
+
+impl Told {
+    const MOST: usize = 1000;
+
+    fn is_news(&mut self, pod_uid: &str, text: &str) -> bool {
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        self.0.insert(pod_uid.to_owned(), text.to_owned()).is_none_or(|before| before != text)
+    }
 }
 
 /// What a pass saw, owned.
@@ -45,7 +62,7 @@ struct World {
 
 impl Controller {
     pub(super) fn new(cluster: Cluster, snapshot: Snapshot, instances: Instances) -> Self {
-        Self { cluster, snapshot, instances }
+        Self { cluster, snapshot, instances, told: Mutex::default() }
     }
 
     /// Every identity that is there or has left something behind.
@@ -65,6 +82,11 @@ impl Controller {
             // last saw it.
             world.identity = self.cluster.identity(&key.namespace, &key.identity).await?;
             plan = self.plan(key, &world);
+        }
+        if self.instances.terminating(&key.namespace) {
+            // Nothing can be created there, and the namespace controller deletes the rest.
+            plan.role = None;
+            plan.chains.retain(|chain| !chain.iter().any(Step::gives_power));
         }
         let world = &world;
         let role = match (&world.identity, plan.role.take()) {
@@ -126,44 +148,48 @@ impl Controller {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Applies one step; `Break` ends its chain without an error.
+    /// Applies one step; `Break` ends its chain without an error: the world is not as it was seen.
     async fn apply(&self, key: &Key, world: &World, step: Step) -> kube::Result<ControlFlow<()>> {
         let namespace = &key.namespace;
         let cluster = &self.cluster;
-        match step {
-            Step::Claim { account, pod } => return self.claim(key, world, &account, &pod).await,
-            Step::Bind { account, pod } => {
-                if let Some(identity) = &world.identity {
-                    cluster.bind(identity, &account, &pod).await?;
-                }
-            }
+        let done = match step {
+            Step::Claim { account, pod } => self.claim(key, world, &account, &pod).await?,
+            Step::Bind { account, pod } => match &world.identity {
+                Some(identity) => cluster.bind(identity, &account, &pod).await?,
+                None => false,
+            },
             Step::Ungate { pod } => {
-                cluster.ungate(namespace, &pod).await?;
-                tracing::info!(
-                    namespace,
-                    identity = key.identity,
-                    pod = pod.name,
-                    pod_uid = pod.uid,
-                    account = pod.account,
-                    "pod released"
-                );
+                let done = cluster.ungate(namespace, &pod).await?;
+                if done {
+                    tracing::info!(
+                        namespace,
+                        identity = key.identity,
+                        pod = pod.name,
+                        pod_uid = pod.uid,
+                        account = pod.account,
+                        "pod released"
+                    );
+                }
+                done
             }
             Step::ConfirmLost { pod_name, pod_uid } => {
                 let label = |p: &Pod| p.labels().get(names::IDENTITY_LABEL) == Some(&key.identity);
                 let live = cluster.pod(namespace, &pod_name).await?;
-                if live.is_some_and(|p| p.uid().as_ref() == Some(&pod_uid) && label(&p)) {
-                    return Ok(ControlFlow::Break(()));
-                }
+                !live.is_some_and(|p| p.uid().as_ref() == Some(&pod_uid) && label(&p))
             }
-            Step::ConfirmNoAccount { account } => {
-                if cluster.account_exists(namespace, &account).await? {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
+            Step::ConfirmNoAccount { account } => !cluster.account_exists(namespace, &account).await?,
             Step::Unbind(binding) => cluster.unbind(namespace, &binding).await?,
             Step::DeleteAccount(account) => {
-                cluster.delete_account(namespace, &account).await?;
-                tracing::info!(namespace, identity = key.identity, account = account.name, "account ended");
+                let done = cluster.delete_account(namespace, &account).await?;
+                if done {
+                    tracing::info!(
+                        namespace,
+                        identity = key.identity,
+                        account = account.name,
+                        "account ended"
+                    );
+                }
+                done
             }
             Step::DeletePod { pod_name, pod_uid, account, grace_seconds } => {
                 let live = cluster.pod(namespace, &pod_name).await?.as_ref().and_then(pod_facts);
@@ -171,29 +197,26 @@ impl Controller {
                     cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
                     tracing::info!(namespace, identity = key.identity, pod = pod_name, pod_uid, "pod ended");
                 }
+                true
             }
-        }
-        Ok(ControlFlow::Continue(()))
+        };
+        Ok(if done { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 
     /// Ties the account to the pod, if the live pod still is what its identity allows.
-    async fn claim(
-        &self,
-        key: &Key,
-        world: &World,
-        account: &Account,
-        pod: &PodFacts,
-    ) -> kube::Result<ControlFlow<()>> {
-        let Some(live) = self.cluster.raw_pod(&key.namespace, &pod.name).await? else {
-            return Ok(ControlFlow::Break(()));
-        };
+    async fn claim(&self, key: &Key, world: &World, account: &Account, pod: &PodFacts) -> kube::Result<bool> {
+        let Some(live) = self.cluster.raw_pod(&key.namespace, &pod.name).await? else { return Ok(false) };
         let refusals = match AgentPod::parse(&live).map(|live| world.refusals(key, &live, pod)) {
             Ok(Some(refusals)) => refusals,
-            Ok(None) => return Ok(ControlFlow::Break(())),
+            Ok(None) => return Ok(false),
             Err(refusal) => vec![refusal],
         };
-        if refusals.is_empty() {
-            self.cluster.claim_account(&key.namespace, account, pod).await?;
+        if !refusals.is_empty() {
+            self.tell_refused(key, pod, &refusals).await;
+            return Ok(false);
+        }
+        let done = self.cluster.claim_account(&key.namespace, account, pod).await?;
+        if done {
             tracing::info!(
                 namespace = key.namespace,
                 identity = key.identity,
@@ -202,9 +225,16 @@ impl Controller {
                 account = account.name,
                 "account claimed"
             );
-            return Ok(ControlFlow::Continue(()));
         }
-        let text = summary(&refusals);
+        Ok(done)
+    }
+
+    /// Says once why a gated pod is refused, and again only when the reason changes.
+    async fn tell_refused(&self, key: &Key, pod: &PodFacts, refusals: &[Refusal]) {
+        let text = summary(refusals);
+        if !self.told.lock().await.is_news(&pod.uid, &text) {
+            return;
+        }
         tracing::warn!(
             namespace = key.namespace,
             identity = key.identity,
@@ -222,7 +252,6 @@ impl Controller {
             ..ObjectReference::default()
         };
         self.cluster.warn(&about, "IdentityRefused", "Claim", &text).await;
-        Ok(ControlFlow::Break(()))
     }
 
     async fn write_status(&self, key: &Key, world: &World, plan: &Plan) -> kube::Result<()> {
@@ -234,7 +263,7 @@ impl Controller {
         if previous.as_ref() == Some(&status) {
             return Ok(());
         }
-        self.cluster.write_status(identity, &status).await
+        self.cluster.write_status(identity, &status).await.map(drop)
     }
 }
 

@@ -2,6 +2,7 @@
 //! meanwhile, later when something is due or failed.
 
 use super::pass::Controller;
+use crate::cluster::describe;
 use crate::snapshot::{Key, Touched};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -54,7 +55,7 @@ pub(super) async fn work(
                 let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
                 let Some(key) = names.remove(&id) else { continue };
                 // A bug in one pass must not stop the others, nor make a busy loop.
-                let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| e.to_string()));
+                let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| describe(&e)));
                 match outcome {
                     Ok(wake_at) => queue.finish(key, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
                     Err(error) => {

@@ -141,6 +141,12 @@ impl Instances {
         self.roles.get(&role).map(|r| convert::permission_rules(&r))
     }
 
+    /// Whether a namespace is being deleted.
+    pub(crate) fn terminating(&self, namespace: &str) -> bool {
+        let found = self.namespaces.get(&ObjectRef::new(namespace));
+        found.is_some_and(|n| n.metadata.deletion_timestamp.is_some())
+    }
+
     /// Whether a namespace enforces identities.
     pub(crate) fn governed(&self, namespace: &str) -> bool {
         if self.exempt.iter().any(|n| n == namespace) {

@@ -79,12 +79,11 @@ impl Watches {
             let mut listed = BTreeSet::new();
             while let Some(event) = events.next().await {
                 let report: BTreeSet<Touched> = match event {
-                    Ok(Event::Apply(object) | Event::Delete(object)) => {
-                        object.concerns().into_iter().collect()
-                    }
+                    Ok(Event::Apply(object)) => object.concerns().into_iter().collect(),
+                    Ok(Event::Delete(object)) => object.concerns_when_gone().into_iter().collect(),
                     // A new list: what was there before and is not any more changed too.
                     Ok(Event::Init) => {
-                        listed = reader.state().iter().filter_map(|o| o.concerns()).collect();
+                        listed = reader.state().iter().filter_map(|o| o.concerns_when_gone()).collect();
                         continue;
                     }
                     Ok(Event::InitApply(object)) => {
@@ -112,11 +111,26 @@ impl Watches {
 pub(crate) trait Concerns {
     /// What to look at again.
     fn concerns(&self) -> Option<Touched>;
+
+    /// What to look at again when it is gone.
+    fn concerns_when_gone(&self) -> Option<Touched> {
+        self.concerns()
+    }
 }
 
 impl Concerns for DeserializeGuard<perpro_core::api::AgentIdentity> {
-    /// The whole namespace: which identity owns a Secret depends on all of them.
+    /// A new spec concerns the whole namespace: which identity owns a Secret depends on all of
+    /// them. Our own status write and annotations concern only itself.
     fn concerns(&self) -> Option<Touched> {
+        let observed = self.0.as_ref().ok().and_then(|i| i.status.as_ref()?.observed_generation);
+        let namespace = self.namespace()?;
+        if observed.is_none() || observed != self.meta().generation {
+            return Some(Touched::Namespace(namespace));
+        }
+        Some(Touched::Identity(Key { namespace, identity: self.name_any() }))
+    }
+
+    fn concerns_when_gone(&self) -> Option<Touched> {
         self.namespace().map(Touched::Namespace)
     }
 }

@@ -14,6 +14,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use hyper_util::rt::TokioTimer;
 use review::Review;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use tower_http::timeout::TimeoutLayer;
 const MAX_BODY: usize = 8 << 20;
 /// Below the `timeoutSeconds` of the configurations, so that a slow answer is still ours.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a connection may stay silent: whoever reaches the port must not use up all of ours.
+const IDLE: Duration = Duration::from_secs(30);
 /// How long running requests may take after a stop.
 const DRAIN: Duration = Duration::from_secs(9);
 
@@ -53,9 +56,10 @@ pub(crate) async fn serve(
 
     let tls = tls::watched(tls_dir, stop.clone()).await?;
     let handle = axum_server::Handle::new();
-    let server = axum_server::bind_rustls(listen, tls)
-        .handle(handle.clone())
-        .serve(routes(webhook).into_make_service());
+    let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone());
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
+    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(IDLE).keep_alive_timeout(IDLE);
+    let server = server.serve(routes(webhook).into_make_service());
     tokio::pin!(server);
 
     tracing::info!(%listen, "serving; reading identities, policies and accounts");

@@ -2,7 +2,7 @@
 
 use super::Webhook;
 use super::review::{Answer, Request, Review};
-use crate::cluster::{NewAccount, is_conflict};
+use crate::cluster::{NewAccount, describe, is_conflict};
 use crate::snapshot::Key;
 use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;
@@ -142,6 +142,10 @@ impl Webhook {
             let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
             return Err(Refusal::at(path, Reason::NoIdentity));
         };
+        if !names::is_identity_name(&name) {
+            let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
+            return Err(Refusal::at(path, Reason::BadIdentityName { name: name.chars().take(63).collect() }));
+        }
         if !self.readiness.get() {
             return Err(Refusal::at("metadata", Reason::WebhookNotReady));
         }
@@ -171,7 +175,12 @@ impl Webhook {
                 Err(Refusal::at(path, reason))
             }
             Err(error) => {
-                tracing::error!(%error, namespace = request.namespace, identity = name, "can't read an identity");
+                tracing::error!(
+                    error = describe(&error),
+                    namespace = request.namespace,
+                    identity = name,
+                    "can't read an identity"
+                );
                 Err(Refusal::at(path, Reason::WebhookNotReady))
             }
         }
@@ -211,7 +220,11 @@ impl Webhook {
                     pod = question.rehearse(&pod, &name).0;
                 }
                 Err(error) => {
-                    tracing::error!(%error, identity = question.identity.name, "can't mint an account");
+                    tracing::error!(
+                        error = describe(&error),
+                        identity = question.identity.name,
+                        "can't mint an account"
+                    );
                     let detail = mint_detail(&error);
                     return Err(Refusal::at("spec.serviceAccountName", Reason::MintFailed { detail }));
                 }

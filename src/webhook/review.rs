@@ -7,8 +7,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use json_patch::Patch;
 use perpro_core::decide::refusal::{Refusal, summary};
+use perpro_core::names;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// Most causes in an answer: a small pod can earn very many refusals.
+const MAX_CAUSES: usize = 50;
 
 /// What the API server asks.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ impl Review {
         {
             return Err("this path decides on the creation of v1 Pods\n".to_owned());
         }
-        if request.namespace.is_empty() {
+        if !names::is_dns_label(&request.namespace) {
             return Err("the request names no namespace\n".to_owned());
         }
         Ok(Self { request })
@@ -110,6 +114,7 @@ impl Answer {
             let causes: Vec<_> = self
                 .refusals
                 .iter()
+                .take(MAX_CAUSES)
                 .map(|r| json!({ "reason": r.code(), "field": r.path, "message": r.reason.to_string() }))
                 .collect();
             response["status"] = json!({
@@ -158,6 +163,7 @@ mod tests {
     #[case::no_request(body(|r| r["request"] = Value::Null))]
     #[case::another_object(body(|r| r["request"]["kind"]["kind"] = json!("Service")))]
     #[case::another_operation(body(|r| r["request"]["operation"] = json!("DELETE")))]
+    #[case::path_for_a_namespace(body(|r| r["request"]["namespace"] = json!("../kube-system")))]
     #[case::no_namespace(body(|r| r["request"]["namespace"] = json!("")))]
     fn answers_rubbish_with_words(#[case] body: Vec<u8>) {
         assert!(Review::parse(&body).unwrap_err().ends_with('\n'));

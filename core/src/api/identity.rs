@@ -41,7 +41,7 @@ pub struct AgentIdentitySpec {
     pub expires_at: Time,
     /// Why the agent exists and needs what it gets.
     #[schemars(length(min = 10, max = 512))]
-    #[x_kube(validation = Rule::new("self.trim().size() >= 10 && !self.matches('[[:cntrl:]]')").message("AID042 say in 10 to 512 characters, without control characters, why the agent needs what it gets"))]
+    #[x_kube(validation = Rule::new("self.trim().size() >= 10 && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID042 say in 10 to 512 characters, without control characters, why the agent needs what it gets"))]
     pub justification: String,
     /// Stops the agent: no new pods, the power of running ones ends, then they do.
     #[serde(default)]
@@ -74,7 +74,7 @@ pub struct Owner {
     pub kind: OwnerKind,
     /// Name of the user or group.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new("self.trim() == self && !self.matches('[[:cntrl:]]')").message("AID041 name the owner as the API server does: no blank at either end, no control characters"))]
+    #[x_kube(validation = Rule::new("self.trim() == self && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID041 name the owner as the API server does: no blank at either end, no control characters"))]
     pub name: String,
 }
 

@@ -93,7 +93,7 @@ fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
     let mut add = |path: String, what| {
         found.push(Credential { container: Some(container.name.to_owned()), path, what });
     };
-    for (i, env) in container.env.iter().enumerate() {
+    for env in container.env {
         let Some(source) = &env.value_from else { continue };
         // Named in full: a new source stops the build until it is classified.
         let EnvVarSource {
@@ -103,7 +103,8 @@ fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
             field_ref: _,
             resource_field_ref: _,
         } = source;
-        let path = format!("{}.env[{i}]", container.path);
+        // By name: the variables that inject puts first would shift a position.
+        let path = format!("{}.env[{}]", container.path, env.name);
         if let Some(r) = secret_key_ref {
             let place = Place::Env(env.name.clone());
             add(path.clone(), What::SecretKey { secret: r.name.clone(), key: r.key.clone(), place });

@@ -14,6 +14,10 @@ pub fn matches(image: &str, prefix: &str) -> bool {
 /// The reference with its registry, as containerd resolves it.
 fn spelled_out(reference: &str) -> String {
     match reference.split_once('/') {
+        // An image id, which containerd takes for any image that the node has.
+        None if reference.len() == 64 && reference.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            reference.to_owned()
+        }
         None => format!("docker.io/library/{reference}"),
         Some(("docker.io" | "index.docker.io", rest)) if !rest.contains('/') => {
             format!("docker.io/library/{rest}")
@@ -48,6 +52,10 @@ mod tests {
     #[case::longer_tag("ghcr.io/acme/bot:12", "ghcr.io/acme/bot:1")]
     #[case::another_registry_port("ghcr.io:5000/acme/bot", "ghcr.io")]
     #[case::registry_suffix("ghcr.io.evil.com/acme/bot", "ghcr.io/")]
+    #[case::image_id(
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "docker.io/library/"
+    )]
     #[case::docker_is_not_any("evil.com/library/python", "python")]
     fn rejects(#[case] image: &str, #[case] prefix: &str) {
         assert!(!matches(image, prefix));

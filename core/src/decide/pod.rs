@@ -3,9 +3,14 @@
 use super::refusal::{Reason, Refusal};
 use crate::names;
 use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, EphemeralContainer, Pod, PodSpec, SecurityContext, Volume, VolumeMount,
+    Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, Pod, PodSpec, SecurityContext, Volume,
+    VolumeMount,
 };
 use serde_json::Value;
+
+/// Most credentials that a pod may hold by mounting volumes again and again. Items times mounts
+/// grows with the square of a pod's size; one pod must not keep all others waiting.
+const MAX_CREDENTIALS: usize = 4096;
 
 /// A pod, and the paths of the fields that the types dropped.
 #[derive(Clone, Debug)]
@@ -26,12 +31,31 @@ impl AgentPod {
     pub fn parse(raw: &Value) -> Result<Self, Refusal> {
         let mut unknown = Vec::new();
         let pod: Pod = serde_ignored::deserialize(raw, |path| unknown.push(field_path(&path.to_string())))
-            .map_err(|e| Refusal::at("", Reason::Unreadable { error: e.to_string() }))?;
+            .map_err(|e| Refusal::at("object", Reason::Unreadable { error: e.to_string() }))?;
         let spec = pod
             .spec
             .clone()
             .ok_or_else(|| Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }))?;
-        Ok(Self { pod, spec, unknown })
+        let pod = Self { pod, spec, unknown };
+        if pod.count_credentials() > MAX_CREDENTIALS {
+            return Err(Refusal::at("spec.volumes", Reason::TooManyCredentials { limit: MAX_CREDENTIALS }));
+        }
+        Ok(pod)
+    }
+
+    /// Upper bound of what `credentials` will list: a volume's items times its mounts.
+    fn count_credentials(&self) -> usize {
+        let containers = self.containers();
+        let env: usize = containers.iter().map(|c| c.env.len() + c.env_from.len()).sum();
+        let in_volume = |volume: &Volume| {
+            let items = |items: &Option<Vec<KeyToPath>>| items.as_ref().map_or(1, Vec::len);
+            let secret = volume.secret.as_ref().map_or(0, |s| items(&s.items));
+            let sources = volume.projected.iter().flat_map(|p| p.sources.iter().flatten());
+            let projected: usize = sources.map(|s| s.secret.as_ref().map_or(1, |s| items(&s.items))).sum();
+            let mounts = containers.iter().flat_map(|c| c.mounts).filter(|m| m.name == volume.name).count();
+            (secret + projected).saturating_mul(mounts.max(1))
+        };
+        self.volumes().map(|(_, v)| in_volume(v)).fold(env, usize::saturating_add)
     }
 
     /// Name of the AgentIdentity that the pod asks for.
@@ -148,6 +172,19 @@ mod tests {
             "volumes": [{"name": "v", "vault": {}}]}});
         let pod = AgentPod::parse(&raw).unwrap();
         assert_eq!(pod.unknown, ["spec.containers[0].env[0].valueFrom.vaultRef", "spec.volumes[0].vault"]);
+    }
+
+    #[test]
+    fn a_pod_that_multiplies_items_by_mounts_is_refused_at_once() {
+        let items: Vec<_> = (0..100).map(|i| json!({"key": "k", "path": format!("{i}")})).collect();
+        let pod = |mounts: usize| {
+            let mounts: Vec<_> =
+                (0..mounts).map(|i| json!({"name": "v", "mountPath": format!("/{i}")})).collect();
+            json!({"spec": {"containers": [{"name": "a", "volumeMounts": mounts}],
+                "volumes": [{"name": "v", "secret": {"secretName": "s", "items": items}}]}})
+        };
+        assert!(AgentPod::parse(&pod(40)).is_ok());
+        assert_eq!(AgentPod::parse(&pod(41)).unwrap_err().code(), "AID070");
     }
 
     #[test]

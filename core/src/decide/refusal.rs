@@ -34,6 +34,9 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// How many further refusals a summary names: a small pod can earn very many.
+const NAMED: usize = 10;
+
 /// What a person is told who is refused for `refusals`: the first in full, the rest by code and
 /// path. Empty when there is nothing to refuse.
 #[must_use]
@@ -42,8 +45,11 @@ pub fn summary(refusals: &[Refusal]) -> String {
     if rest.is_empty() {
         return first.to_string();
     }
-    let more: Vec<_> = rest.iter().map(|r| format!("{} {}", r.code(), r.path)).collect();
-    format!("{first} ({} more: {})", more.len(), more.join(", "))
+    let mut more: Vec<_> = rest.iter().take(NAMED).map(|r| format!("{} {}", r.code(), r.path)).collect();
+    if rest.len() > NAMED {
+        more.push("...".to_owned());
+    }
+    format!("{first} ({} more: {})", rest.len(), more.join(", "))
 }
 
 /// The reasons. `identity` is always the name of the AgentIdentity concerned.
@@ -87,6 +93,8 @@ pub enum Reason {
     Elevated,
     OverCeiling { policies: Vec<String> },
     NoPolicy,
+    TooManyCredentials { limit: usize },
+    BadIdentityName { name: String },
     ListedContainerAbsent { container: String, identity: String },
     AccountOverwritten { account: String },
     DryRun,
@@ -141,6 +149,8 @@ impl Reason {
             Self::OverCeiling { .. } => "AID034",
             // AID035, AID040 to AID051 are rules in the schemas of the kinds.
             Self::NoPolicy => "AID036",
+            Self::BadIdentityName { .. } => "AID002",
+            Self::TooManyCredentials { .. } => "AID070",
             Self::ListedContainerAbsent { .. } => "AID060",
             Self::AccountOverwritten { .. } => "AID061",
             Self::DryRun => "AID062",
@@ -181,7 +191,7 @@ impl fmt::Display for Reason {
             ),
             Self::TooManyInstances { namespace, limit } => write!(
                 f,
-                "stop agent pods in namespace \"{namespace}\" or ask for a higher maxInstances in its AgentPolicy: all {limit} are in use"
+                "stop agent pods in namespace \"{namespace}\" or ask for a higher maxInstances in its AgentPolicy: all {limit} are in use, or were minted for pods that failed in the last 5 minutes"
             ),
             Self::ForgedMark { mark } => {
                 write!(f, "remove \"{mark}\": labels and annotations under {} are written by perpro", names::MARK_PREFIX)
@@ -276,12 +286,24 @@ impl fmt::Display for Reason {
             Self::Elevated => {
                 f.write_str("ask the platform team to list it under elevatedPermissions of every AgentPolicy that names this namespace: it is as good as a larger role")
             }
-            Self::OverCeiling { policies } => write!(
-                f,
-                "ask the platform team to raise the ceiling: not within permissions of AgentPolicy {}",
-                policies.iter().map(|p| format!("\"{p}\"")).collect::<Vec<_>>().join(", ")
-            ),
+            Self::OverCeiling { policies } => {
+                let named: Vec<_> = policies.iter().take(3).map(|p| format!("\"{p}\"")).collect();
+                let more = if policies.len() > 3 { " and others" } else { "" };
+                write!(
+                    f,
+                    "ask the platform team to raise the ceiling: not within permissions of AgentPolicy {}{more}",
+                    named.join(", ")
+                )
+            }
             Self::NoPolicy => f.write_str("ask the platform team for an AgentPolicy that names this namespace: without one an identity has no API permission"),
+            Self::TooManyCredentials { limit } => {
+                write!(f, "use fewer mounts or items: this pod would hold more than {limit} credentials")
+            }
+            Self::BadIdentityName { name } => write!(
+                f,
+                "name an AgentIdentity of this namespace: {name:?} is no DNS label of at most {} characters",
+                names::MAX_IDENTITY_NAME
+            ),
             Self::ListedContainerAbsent { container, identity } => {
                 write!(f, "AgentIdentity \"{identity}\" lists container \"{container}\", which this pod does not have")
             }
@@ -312,6 +334,13 @@ mod tests {
         assert!(text.starts_with("AID001 spec.containers[0].envFrom[1]: say who owns this agent"), "{text}");
         assert!(text.ends_with("(1 more: AID004 spec.hostPID)"), "{text}");
         assert_eq!(summary(&[]), "");
+    }
+
+    #[test]
+    fn a_summary_stays_short_however_much_is_wrong() {
+        let many = vec![Refusal::at("spec.volumes[0]", Reason::VolumeType { kind: "nfs" }); 100_000];
+        let text = summary(&many);
+        assert!(text.len() < 500 && text.contains("(99999 more: ") && text.ends_with(", ...)"), "{text}");
     }
 
     /// The longest path that a pod's refusal has.
@@ -356,6 +385,8 @@ mod tests {
             Reason::Elevated,
             Reason::OverCeiling { policies: vec![s()] },
             Reason::NoPolicy,
+            Reason::TooManyCredentials { limit: 1 },
+            Reason::BadIdentityName { name: s() },
             Reason::WebhookNotReady,
             Reason::MintFailed { detail: s() },
         ];

@@ -62,6 +62,7 @@ async fn a_pod_that_breaks_a_rule_is_refused_with_its_code_and_its_twin_passes()
     let cases = [
         ("AID001", json!({"metadata": {"labels": {names::IDENTITY_LABEL: ""}}})),
         ("AID002", json!({"metadata": {"labels": {names::IDENTITY_LABEL: "nobody"}}})),
+        ("AID002", json!({"metadata": {"labels": {names::IDENTITY_LABEL: "../other"}}})),
         ("AID003", json!({"spec": {"nodeName": "node"}})),
         ("AID009", json!({"metadata": {"labels": {"perpro.dev/owner": "jane"}}})),
         ("AID009", json!({"metadata": {"annotations": {"perpro.dev/pod-uid": "0"}}})),
