@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_for_a_shell_only_where_needed() {
-        assert_eq!(quoted("/root/.cache/perpro/kubeconfig"), "/root/.cache/perpro/kubeconfig");
+        assert_eq!(quoted("/home/jane/.cache/perpro/kubeconfig"), "/home/jane/.cache/perpro/kubeconfig");
         assert_eq!(quoted("/home/o'neil/my files"), r"'/home/o'\''neil/my files'");
     }
 }
