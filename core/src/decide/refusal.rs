@@ -194,7 +194,7 @@ impl fmt::Display for Reason {
                 "stop agent pods in namespace \"{namespace}\" or ask for a higher maxInstances in its AgentPolicy: all {limit} are in use, or were minted for pods that failed in the last 5 minutes"
             ),
             Self::ForgedMark { mark } => {
-                write!(f, "remove \"{mark}\": labels and annotations under {} are written by perpro", names::MARK_PREFIX)
+                write!(f, "remove \"{mark}\": of those under {} only {} and {} are yours to set", names::MARK_PREFIX, names::IDENTITY_LABEL, names::AGENT_LABEL)
             }
             Self::UnlistedToken { container, audience: None, identity } => write!(
                 f,

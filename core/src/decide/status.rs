@@ -38,10 +38,9 @@ fn accepted(plan: &Plan) -> Verdict {
     let withheld: usize = plan.clipped.withheld.iter().map(|w| w.verbs.len()).sum();
     let (reason, message) = match plan.clipped.withheld.first() {
         None => ("WithinCeiling", String::new()),
-        Some(first) => (
-            "PermissionsWithheld",
-            format!("{withheld} permissions are withheld; the first: {}", first.reason),
-        ),
+        Some(first) => {
+            ("PermissionsWithheld", format!("permissions withheld: {withheld}; the first: {}", first.reason))
+        }
     };
     Verdict { kind: "Accepted", holds: withheld == 0, reason, message }
 }
