@@ -20,15 +20,15 @@ if [ -t 2 ]; then
   quiet=()
 fi
 
+triple=$(rustc -vV | sed -n 's/^host: //p')
 # cargo names what it builds by the path within the checkout, so two checkouts that share a folder would take each
 # other's programs for fresh.
 if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null || true)" != "$root" ]; then
-  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet -p perpro -p perpro-core -p perpro-e2e >&2
+  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet --target "$triple" -p perpro -p perpro-core -p perpro-e2e >&2
   mkdir -p "$CARGO_TARGET_DIR"
   echo "$root" >"$CARGO_TARGET_DIR/checkout"
 fi
 # The whole workspace, always: so features unify in one way and nothing is built twice.
 cargo build --manifest-path "$root/Cargo.toml" --release --workspace "${quiet[@]}" >&2
-triple=$(rustc -vV | sed -n 's/^host: //p')
 # shellcheck disable=SC2034 # for who sources this
 harness=$CARGO_TARGET_DIR/$triple/release/perpro-e2e

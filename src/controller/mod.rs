@@ -39,7 +39,9 @@ pub(crate) async fn run(
     let candidate = Candidate::new(cluster, lease_namespace, replica)?;
 
     let lead = async {
-        watches.synced().await;
+        if stop.run_until_cancelled(watches.synced()).await.is_none() {
+            return Ok(());
+        }
         readiness.set();
         let Some(term) = candidate.elected(&stop).await else { return Ok(()) };
         tokio::select! {

@@ -172,10 +172,10 @@ impl Controller {
                 }
                 done
             }
-            Step::ConfirmLost { pod_name, pod_uid } => {
+            Step::ConfirmLost { pod_name, pod_uid, account } => {
                 let label = |p: &Pod| p.labels().get(names::IDENTITY_LABEL) == Some(&key.identity);
-                let live = cluster.pod(namespace, &pod_name).await?;
-                !live.is_some_and(|p| p.uid().as_ref() == Some(&pod_uid) && label(&p))
+                let live = cluster.pod(namespace, &pod_name).await?.filter(label);
+                !live.as_ref().and_then(pod_facts).is_some_and(|p| p.uid == pod_uid && p.account == account)
             }
             Step::ConfirmNoAccount { account } => !cluster.account_exists(namespace, &account).await?,
             Step::Unbind(binding) => cluster.unbind(namespace, &binding).await?,
@@ -286,5 +286,21 @@ impl World {
         }
         let ceiling = self.ceiling(key);
         Some(admit::admit(live, self.context(identity, &ceiling)).refusals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_once_and_again_when_its_reason_changes() {
+        let mut told = Told::default();
+        assert!(told.is_news("pod-1", "expired"));
+        assert!(!told.is_news("pod-1", "expired"));
+        assert!(told.is_news("pod-2", "expired"));
+        assert!(told.is_news("pod-1", "suspended"));
+        (0..2 * Told::MOST).for_each(|i| assert!(told.is_news(&format!("other-{i}"), "expired")));
+        assert!(told.0.len() <= Told::MOST);
     }
 }

@@ -79,13 +79,15 @@ pub enum Step {
         /// The gated pod.
         pod: PodFacts,
     },
-    /// Asks the API server whether the pod is really gone, or has lost its label; ends the chain
-    /// when it is neither, since then only our watch is behind.
+    /// Asks the API server whether the pod is really gone, has lost its label, or never ran under
+    /// the account; ends the chain when it is none of these, since then only our watch is behind.
     ConfirmLost {
         /// Name of the pod.
         pod_name: String,
         /// UID that must not be there any more.
         pod_uid: String,
+        /// Account that it must not run under any more.
+        account: String,
     },
     /// Asks the API server whether the account is really gone; ends the chain when it is not.
     ConfirmNoAccount {
@@ -151,8 +153,11 @@ fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Times
     let pod = observed.pods.iter().find(|p| p.uid == claim.pod_uid && p.account == account.name);
     let Some(pod) = pod else {
         // Its own end comes first: a pod that has lost its label is found by its claim.
-        let confirm = (!is_over(observed, account, now))
-            .then(|| Step::ConfirmLost { pod_name: claim.pod_name.clone(), pod_uid: claim.pod_uid.clone() });
+        let confirm = (!is_over(observed, account, now)).then(|| Step::ConfirmLost {
+            pod_name: claim.pod_name.clone(),
+            pod_uid: claim.pod_uid.clone(),
+            account: account.name.clone(),
+        });
         let delete_pod = Step::DeletePod {
             pod_name: claim.pod_name.clone(),
             pod_uid: claim.pod_uid.clone(),

@@ -39,6 +39,11 @@ async fn a_legal_pod_runs_under_an_account_of_its_own_with_exactly_what_is_liste
     assert_eq!(spec.automount_service_account_token, Some(false));
     let volumes: Vec<_> = spec.volumes.iter().flatten().map(|v| v.name.as_str()).collect();
     assert_eq!(volumes, ["perpro-keys-agent", "perpro-token-agent"]);
+    let projected = spec.volumes.iter().flatten().filter_map(|v| v.projected.as_ref());
+    let sources = projected.flat_map(|p| p.sources.iter().flatten());
+    let seconds: Vec<_> =
+        sources.filter_map(|s| s.service_account_token.as_ref()?.expiration_seconds).collect();
+    assert_eq!(seconds, [700], "the policy's kubernetesTokenSeconds");
     let tool = spec.containers.iter().find(|c| c.name == "tool").unwrap();
     assert!(
         tool.volume_mounts.iter().flatten().next().is_none() && tool.env.iter().flatten().next().is_none()

@@ -139,7 +139,11 @@ async fn accounts_of_others_are_left_alone_whatever_their_labels() {
     world.released("victim").await;
     let claim =
         json!({names::CLAIMED_BY: "victim", names::CLAIMED_BY_UID: uid(&victim), names::IDENTITY_UID: "x"});
-    for (name, annotations) in [("own", json!({})), ("aid-bot-0000000000", claim)] {
+    let mut current = claim.clone();
+    current[names::IDENTITY_UID] = json!(uid(&world.identities().get("bot").await.unwrap()));
+    for (name, annotations) in
+        [("own", json!({})), ("aid-bot-0000000000", claim), ("aid-bot-1111111111", current)]
+    {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels, "annotations": annotations}});
         world
             .accounts()
@@ -148,6 +152,7 @@ async fn accounts_of_others_are_left_alone_whatever_their_labels() {
             .unwrap();
     }
     world.gone(world.accounts(), "aid-bot-0000000000").await;
+    world.gone(world.accounts(), "aid-bot-1111111111").await;
     assert!(world.accounts().get_opt("own").await.unwrap().is_some());
     let victim = world.pods().get("victim").await.unwrap();
     assert!(victim.metadata.deletion_timestamp.is_none(), "a forged claim ended a foreign pod");

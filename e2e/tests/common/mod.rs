@@ -87,7 +87,7 @@ impl World {
     pub async fn set_policy(&self, permissions: &[Value]) {
         let policy = json!({
             "apiVersion": "perpro.dev/v1alpha1", "kind": "AgentPolicy", "metadata": {"name": self.namespace},
-            "spec": {"namespaces": [self.namespace], "permissions": permissions, "drainSeconds": 2}
+            "spec": {"namespaces": [self.namespace], "permissions": permissions, "drainSeconds": 2, "kubernetesTokenSeconds": 700}
         });
         let policies = Api::<AgentPolicy>::all(self.client.clone());
         let params = PatchParams::apply("test").force();
