@@ -19,6 +19,10 @@ crds: build
     "$CARGO_TARGET_DIR/$(rustc -vV | sed -n 's/^host: //p')/release/perpro" crds --out-dir crds
     cp crds/*.yaml charts/perpro-crds/files/
 
+# Generate docs/reference/ from the catalogue of codes, the kinds and the names.
+docs:
+    PERPRO_WRITE_DOCS=1 cargo test {{ flags }} --test reference
+
 # Format.
 fmt:
     cargo fmt --all
@@ -37,19 +41,20 @@ deny:
 unit:
     cargo test {{ flags }}
 
-# Lint, render and check the charts; needs helm, or HELM=/path/to/helm.
+# Lint, render and check the charts; needs helm in HELM=/path/to/helm, or built by a cluster. PERPRO_WRITE=1 writes
+# the tables of values in their READMEs.
 charts:
-    charts/test
+    cargo test {{ flags }} --test e2e -- --ignored rendering::
 
 # Tests on a real API server without nodes, which is started or brought up to date.
 api dir=(clusters / "api"):
     e2e/cluster up --nodeless --dir "{{ dir }}"
     e2e/cluster install --nodeless --dir "{{ dir }}"
-    PERPRO_E2E_DIR="{{ dir }}" cargo test {{ flags }} --test api -- --ignored
+    PERPRO_E2E_DIR="{{ dir }}" cargo test {{ flags }} --test e2e -- --ignored api::
 
 # Tests of the cluster tool itself.
 e2e:
-    cargo test {{ flags }} --test cluster -- --ignored
+    cargo test {{ flags }} --test e2e -- --ignored cluster::
 
 # Everything.
 test:
@@ -58,6 +63,10 @@ test:
 # One stage of it, such as pods; `./e2e/test --help` names them.
 stage name:
     ./e2e/test --only "{{ name }}"
+
+# What perpro costs, beside the least that the same work can cost: `just bench webhook`.
+bench *args:
+    ./bench/run {{ args }}
 
 # A cluster, two agents, and what happens to them.
 demo:

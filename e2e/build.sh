@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the commands in this folder: builds the harness (crate perpro-e2e), and sets `harness` to its program.
+# Sourced by the commands in this folder and by bench/run: builds the workspace, and sets `harness` to the program of crate perpro-e2e.
 set -euo pipefail
 
 need() {
@@ -24,11 +24,15 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 # cargo names what it builds by the path within the checkout, so two checkouts that share a folder would take each
 # other's programs for fresh.
 if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null || true)" != "$root" ]; then
-  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet --target "$triple" -p perpro -p perpro-core -p perpro-e2e >&2
+  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet --target "$triple" -p perpro -p perpro-core -p perpro-e2e -p perpro-bench >&2
   mkdir -p "$CARGO_TARGET_DIR"
   echo "$root" >"$CARGO_TARGET_DIR/checkout"
 fi
+if [ ! -t 2 ]; then
+  echo 'build perpro and its harness; the first time this takes minutes' >&2
+fi
 # The whole workspace, always: so features unify in one way and nothing is built twice.
 cargo build --manifest-path "$root/Cargo.toml" --release --workspace "${quiet[@]}" >&2
+programs=$CARGO_TARGET_DIR/$triple/release
 # shellcheck disable=SC2034 # for who sources this
-harness=$CARGO_TARGET_DIR/$triple/release/perpro-e2e
+harness=$programs/perpro-e2e

@@ -5,6 +5,7 @@
 //! command line ask the same functions, so they can't disagree.
 
 pub mod api;
+pub mod catalogue;
 pub mod decide;
 pub mod model;
 pub mod names;

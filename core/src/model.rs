@@ -2,9 +2,12 @@
 //!
 //! Filled from API objects by `perpro`'s snapshot; smaller than the objects, and parsed once.
 
-use crate::api::{AgentIdentity, AgentIdentitySpec};
+use crate::api::{AgentIdentity, AgentIdentitySpec, Authorization};
+use crate::decide::credentials::Credential;
 use crate::names;
 use jiff::Timestamp;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
 
 /// An AgentIdentity as stored: it has a UID and a generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +24,32 @@ pub struct Identity {
     pub created: Timestamp,
     /// Whether `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// Who last widened it; `None` when nobody is recorded, which no guarded write leaves.
+    pub author: Option<Author>,
+    /// What the author was found to hold, when last asked.
+    pub authorization: Option<Authorization>,
     /// The spec.
     pub spec: AgentIdentitySpec,
+}
+
+/// A user as the API server authenticated them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// User name.
+    pub user: String,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+impl Author {
+    /// The author recorded on an AgentIdentity.
+    #[must_use]
+    pub fn of(object: &AgentIdentity) -> Option<Self> {
+        let annotation = |key| object.annotations().get(key);
+        let user = annotation(names::AUTHOR).filter(|u| !u.is_empty())?.clone();
+        let groups = annotation(names::AUTHOR_GROUPS)?;
+        Some(Self { user, groups: groups.split('\n').map(str::to_owned).collect() })
+    }
 }
 
 impl Identity {
@@ -37,35 +64,89 @@ impl Identity {
             generation: meta.generation?,
             created: meta.creation_timestamp.as_ref()?.0,
             deleting: meta.deletion_timestamp.is_some(),
+            author: Author::of(object),
+            authorization: object.status.as_ref().and_then(|s| s.authorization.clone()),
             spec: object.spec.clone(),
         })
     }
 
-    /// Whether the identity is over at `now`, and why.
+    /// What the recorded author was found to hold for the spec as it is; `None` when that was
+    /// not asked yet.
     #[must_use]
-    pub fn ended(&self, now: Timestamp) -> Option<IdentityEnd> {
+    pub fn authorized(&self) -> Option<&Authorization> {
+        self.authorized_before().filter(|a| a.generation == self.generation)
+    }
+
+    /// What the recorded author was found to hold, for this spec or an earlier one.
+    #[must_use]
+    pub fn authorized_before(&self) -> Option<&Authorization> {
+        let author = self.author.as_ref()?;
+        self.authorization.as_ref().filter(|a| a.author == author.user)
+    }
+
+    /// Whether the identity, which expires at `expires_at`, is over at `now`, and why.
+    #[must_use]
+    pub fn ended(&self, expires_at: Timestamp, now: Timestamp) -> Option<IdentityEnd> {
         if self.deleting {
             Some(IdentityEnd::Deleted)
         } else if self.spec.suspended {
             Some(IdentityEnd::Suspended)
-        } else if self.spec.expires_at.0 <= now {
+        } else if expires_at <= now {
             Some(IdentityEnd::Expired)
         } else {
             None
         }
     }
 
-    /// Whether this identity wins a Secret over `other`: the older one does, the smaller UID
-    /// among twins.
-    #[must_use]
-    pub fn precedes(&self, other: &Self) -> bool {
-        (self.created, &self.uid) < (other.created, &other.uid)
-    }
-
     /// Whether the Secret `name` is listed under `spec.secrets`.
     #[must_use]
     pub fn lists_secret(&self, name: &str) -> bool {
         self.spec.secrets.iter().any(|s| s.name == name)
+    }
+}
+
+/// To which identity each Secret of a namespace belongs. An index: a namespace may have thousands of identities, and
+/// each decision asks about each Secret of one.
+#[derive(Clone, Debug, Default)]
+pub struct SecretOwners(BTreeMap<String, SecretOwner>);
+
+/// The identity that a Secret belongs to: of those that list it the oldest, the smaller UID among twins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretOwner {
+    created: Timestamp,
+    uid: String,
+    /// Its name.
+    pub identity: String,
+}
+
+impl SecretOwner {
+    /// Whether it is another identity than `identity`, and older.
+    #[must_use]
+    pub fn precedes(&self, identity: &Identity) -> bool {
+        self.uid != identity.uid && (self.created, &self.uid) < (identity.created, &identity.uid)
+    }
+}
+
+impl SecretOwners {
+    /// Those among `identities`, which are all of a namespace.
+    pub fn among<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
+        let mut owners = BTreeMap::<_, SecretOwner>::new();
+        for Identity { name, uid, created, spec, .. } in identities {
+            let owner = SecretOwner { created: *created, uid: uid.clone(), identity: name.clone() };
+            for secret in &spec.secrets {
+                let oldest = owners.entry(secret.name.clone()).or_insert_with(|| owner.clone());
+                if owner < *oldest {
+                    *oldest = owner.clone();
+                }
+            }
+        }
+        Self(owners)
+    }
+
+    /// The owner of a Secret, if there is one.
+    #[must_use]
+    pub fn of(&self, secret: &str) -> Option<&SecretOwner> {
+        self.0.get(secret)
     }
 }
 
@@ -93,6 +174,16 @@ pub struct Permission {
     pub verb: String,
 }
 
+impl Permission {
+    /// What it is about, in words: `configmaps`, `deployments.apps "web"`.
+    #[must_use]
+    pub fn object(&self) -> String {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        let name = self.name.as_ref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
+        format!("{}{dot}{}{name}", self.resource, self.group)
+    }
+}
+
 /// An instance account: a ServiceAccount that the webhook minted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -106,6 +197,10 @@ pub struct Account {
     pub created: Timestamp,
     /// UID of the identity that it was minted for.
     pub identity_uid: Option<String>,
+    /// Whether anything owns it. What the webhook mints has no owner before it is claimed.
+    pub owned: bool,
+    /// Since when its pod holds what the identity lists no more.
+    pub stale_since: Option<Timestamp>,
     /// The pod that claimed it.
     pub claim: Option<Claim>,
     /// Whether `metadata.deletionTimestamp` is set.
@@ -151,6 +246,10 @@ pub struct PodFacts {
     pub deletion: Option<Deletion>,
     /// `spec.terminationGracePeriodSeconds`.
     pub grace_seconds: i64,
+    /// Credentials that its containers hold.
+    pub holds: Vec<Credential>,
+    /// What made it and will make another: its controlling owner reference.
+    pub controller: Option<ControllerRef>,
 }
 
 impl PodFacts {
@@ -161,6 +260,19 @@ impl PodFacts {
     }
 }
 
+/// The controlling owner reference of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerRef {
+    /// API version of its kind.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
 /// When a pod's deletion was asked for, and when its grace ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
@@ -168,4 +280,34 @@ pub struct Deletion {
     pub requested: Timestamp,
     /// `metadata.deletionTimestamp`.
     pub due: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn identity(name: &str, uid: &str, created: &str, secrets: &[&str]) -> Identity {
+        let secrets: Vec<_> =
+            secrets.iter().map(|s| json!({"name": s, "rotateBy": "2030-01-01T00:00:00Z"})).collect();
+        let object = json!({"metadata": {"name": name, "namespace": "ns", "uid": uid, "generation": 1, "creationTimestamp": created},
+            "spec": {"owner": {"kind": "User", "name": "jane"}, "expiresAt": "2030-01-01T00:00:00Z",
+                "justification": "Answers questions.", "secrets": secrets}});
+        Identity::from_object(&serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_secret_belongs_to_the_oldest_identity_that_lists_it_and_to_the_smaller_uid_among_twins() {
+        let old = identity("old", "z", "2026-01-01T00:00:00Z", &["crm"]);
+        let [twin, other] = [("twin", "a"), ("other", "b")]
+            .map(|(n, u)| identity(n, u, "2026-01-02T00:00:00Z", &["crm", "erp"]));
+        for all in [[&old, &twin, &other], [&other, &twin, &old]] {
+            let owners = SecretOwners::among(all);
+            let owner = |secret| owners.of(secret).map(|o| o.identity.as_str());
+            assert_eq!((owner("crm"), owner("erp"), owner("llm")), (Some("old"), Some("twin"), None));
+            let takes = |secret, from: &Identity| owners.of(secret).is_some_and(|o| o.precedes(from));
+            assert!(takes("crm", &twin) && takes("erp", &other));
+            assert!(!takes("crm", &old) && !takes("erp", &twin) && !takes("erp", &old));
+        }
+    }
 }

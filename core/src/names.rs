@@ -32,10 +32,18 @@ pub const OWNER: &str = "perpro.dev/owner";
 pub const EXPIRES_AT: &str = "perpro.dev/expires-at";
 /// Annotation on accounts: why the agent exists.
 pub const JUSTIFICATION: &str = "perpro.dev/justification";
+/// Annotation on AgentIdentities: the user who last widened it, as the API server names them.
+pub const AUTHOR: &str = "perpro.dev/author";
+/// Annotation on AgentIdentities: that user's groups, one a line: a comma may be part of a name.
+pub const AUTHOR_GROUPS: &str = "perpro.dev/author-groups";
+/// Annotation on accounts: RFC 3339 time since which the pod holds what its identity lists no more.
+pub const STALE_SINCE: &str = "perpro.dev/stale-since";
 /// Annotation on accounts: name of the pod that claimed it.
 pub const CLAIMED_BY: &str = "perpro.dev/pod-name";
 /// Annotation on accounts: UID of the pod that claimed it.
 pub const CLAIMED_BY_UID: &str = "perpro.dev/pod-uid";
+/// Annotation on webhook configurations, policies and their bindings: what the chart made of them, as JSON.
+pub const RENDERED: &str = "perpro.dev/rendered";
 /// Annotation that other tools read as the owner.
 pub const A8R_OWNER: &str = "a8r.io/owner";
 
@@ -48,6 +56,9 @@ pub const MANAGER: &str = "perpro";
 
 /// Annotation that the kubelet sets on mirror pods (core/v1 `MirrorPodAnnotationKey`).
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// Annotation by which cert-manager knows which CA to write into a webhook configuration.
+pub const CERT_MANAGER_CA: &str = "cert-manager.io/inject-ca-from";
 
 /// Prefix of instance accounts, their bindings, and of Roles.
 pub const ACCOUNT_PREFIX: &str = "aid-";
@@ -73,6 +84,12 @@ pub const KUBE_SYSTEM: &str = "kube-system";
 /// Lower-case Crockford base32: no i, l, o, u.
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// Label selector of the accounts, bindings and Roles that perpro makes.
+#[must_use]
+pub fn ours() -> String {
+    format!("{IDENTITY_LABEL},{MANAGED_BY}={MANAGER}")
+}
+
 /// Name of a new instance account: `aid-<identity>-<suffix>`.
 ///
 /// `random` must come from a cryptographic source: 50 bits of it keep names unguessable and
@@ -91,6 +108,14 @@ pub fn is_account_of(account: &str, identity: &str) -> bool {
         .and_then(|rest| rest.strip_prefix(identity))
         .and_then(|rest| rest.strip_prefix('-'))
         .is_some_and(|s| s.len() == ACCOUNT_SUFFIX_LEN && s.bytes().all(|b| CROCKFORD.contains(&b)))
+}
+
+/// The identity in the name of an instance account.
+#[must_use]
+pub fn identity_of(account: &str) -> Option<&str> {
+    let rest = account.strip_prefix(ACCOUNT_PREFIX)?;
+    let identity = rest.get(..rest.len().checked_sub(ACCOUNT_SUFFIX_LEN + 1)?)?;
+    is_account_of(account, identity).then_some(identity)
 }
 
 /// Whether `name` can be that of an AgentIdentity. Webhooks see labels before they are validated.
@@ -128,6 +153,7 @@ mod tests {
         assert_eq!(name.len(), 63);
         assert!(name.ends_with("-0z0z789abc"));
         assert!(is_account_of(&name, &identity));
+        assert_eq!(identity_of(&name), Some(identity.as_str()));
     }
 
     #[test]
@@ -156,5 +182,8 @@ mod tests {
         assert!(!is_account_of(&name, "a-b-1111111111"));
         assert!(!is_account_of("aid-a-b-", "a-b"));
         assert!(!is_account_of("default", "a-b"));
+        for wrong in ["default", "aid-", "aid-a", "aid-a-11111i1111", "aid-b\u{f6}t\u{f6}"] {
+            assert_eq!(identity_of(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The end-to-end harness of perpro: a real Kubernetes cluster from package registries, and later the demo and the
-//! tests that use it. Never imported by the product.
+//! The end-to-end harness of perpro: a real Kubernetes cluster from package registries, the demo, and what runs the
+//! tests. Never imported by the product.
 
 pub mod cache;
 pub mod cli;

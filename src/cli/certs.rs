@@ -1,5 +1,6 @@
 //! `perpro certs`
 
+use super::logs::Logs;
 use crate::{certs, runtime};
 
 #[derive(clap::Args)]
@@ -19,10 +20,13 @@ pub(crate) struct Args {
     /// Name of the mutating and of the validating webhook configuration.
     #[arg(long, default_value = "perpro")]
     configuration: String,
+    #[command(flatten)]
+    logs: Logs,
 }
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.logs.start();
         runtime::block_on(|_stop| {
             certs::ensure(certs::Names {
                 namespace: self.namespace,

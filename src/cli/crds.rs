@@ -16,7 +16,7 @@ impl Args {
         for definition in api::definitions() {
             let yaml = serde_yaml::to_string(&definition)?;
             let Some(dir) = &self.out_dir else {
-                print!("---\n{yaml}");
+                super::output::print(&format!("---\n{yaml}"))?;
                 continue;
             };
             let file = dir.join(format!("{}.yaml", definition.spec.names.plural));

@@ -1,6 +1,8 @@
 //! Instance accounts, their bindings and the Role of an identity.
 
-use super::{Cluster, Write, deleted, exactly, settled};
+use super::{Cluster, Write, deleted, exactly, instance, settled};
+use crate::runtime::lean::Lean;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -43,13 +45,15 @@ impl Cluster {
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         };
-        let accounts = Api::<ServiceAccount>::namespaced(self.client(), &identity.namespace);
-        self.write(Write::MintAccount, accounts.create(&PostParams::default(), &object)).await.map(drop)
+        let accounts = Api::<Lean<ServiceAccount>>::namespaced(self.client(), &identity.namespace);
+        let instance = instance(&identity.namespace, name, None);
+        let params = PostParams::default();
+        self.write_for(instance, Write::MintAccount, accounts.create(&params, &Lean(object))).await.map(drop)
     }
 
     /// Whether an account of that name is there.
     pub(crate) async fn account_exists(&self, namespace: &str, name: &str) -> kube::Result<bool> {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
+        let accounts = Api::<Lean<ServiceAccount>>::namespaced(self.client(), namespace);
         Ok(accounts.get_opt(name).await?.is_some())
     }
 
@@ -67,11 +71,29 @@ impl Cluster {
             "ownerReferences": [owned_by(pod)],
             "annotations": { names::CLAIMED_BY: pod.name, names::CLAIMED_BY_UID: pod.uid },
         } });
-        let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
+        let accounts = Api::<Lean<ServiceAccount>>::namespaced(self.client(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
-        settled(
-            self.write(Write::ClaimAccount, accounts.patch_metadata(&account.name, &params, &patch)).await,
-        )
+        let instance = instance(namespace, &account.name, Some(pod));
+        let call = accounts.patch(&account.name, &params, &patch);
+        settled(self.write_for(instance, Write::ClaimAccount, call).await)
+    }
+
+    /// Writes on an account since when its pod holds what the identity lists no more. `false` when
+    /// the account is not as it was seen.
+    pub(crate) async fn mark_stale(
+        &self,
+        namespace: &str,
+        account: &Account,
+        since: Option<Timestamp>,
+    ) -> kube::Result<bool> {
+        let patch = json!({ "metadata": {
+            "uid": account.uid,
+            "resourceVersion": account.resource_version,
+            "annotations": { names::STALE_SINCE: since.map(|at| at.to_string()) },
+        } });
+        let accounts = Api::<Lean<ServiceAccount>>::namespaced(self.client(), namespace);
+        let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+        settled(self.write(Write::MarkStale, accounts.patch(&account.name, &params, &patch)).await)
     }
 
     /// Binds an account to the Role of its identity. The pod owns the binding. `false` when there
@@ -101,14 +123,16 @@ impl Cluster {
                 ..Subject::default()
             }]),
         };
-        let bindings = Api::<RoleBinding>::namespaced(self.client(), &identity.namespace);
-        settled(self.write(Write::Bind, bindings.create(&PostParams::default(), &object)).await)
+        let bindings = Api::<Lean<RoleBinding>>::namespaced(self.client(), &identity.namespace);
+        let instance = instance(&identity.namespace, account, Some(pod));
+        let params = PostParams::default();
+        settled(self.write_for(instance, Write::Bind, bindings.create(&params, &Lean(object))).await)
     }
 
     /// Deletes a binding as it was seen: power ends within milliseconds. `false` when it is
     /// another version by now.
     pub(crate) async fn unbind(&self, namespace: &str, binding: &Binding) -> kube::Result<bool> {
-        let bindings = Api::<RoleBinding>::namespaced(self.client(), namespace);
+        let bindings = Api::<Lean<RoleBinding>>::namespaced(self.client(), namespace);
         let params = exactly(&binding.uid, Some(&binding.resource_version));
         deleted(self.write(Write::Unbind, bindings.delete(&binding.name, &params)).await)
     }
@@ -116,7 +140,7 @@ impl Cluster {
     /// Deletes an account as it was seen: its tokens end within 11 seconds. `false` when it is
     /// another version by now.
     pub(crate) async fn delete_account(&self, namespace: &str, account: &Account) -> kube::Result<bool> {
-        let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
+        let accounts = Api::<Lean<ServiceAccount>>::namespaced(self.client(), namespace);
         let params = exactly(&account.uid, Some(&account.resource_version));
         deleted(self.write(Write::DeleteAccount, accounts.delete(&account.name, &params)).await)
     }
@@ -139,7 +163,7 @@ impl Cluster {
             },
             rules: Some(rules.iter().map(policy_rule).collect()),
         };
-        let roles = Api::<Role>::namespaced(self.client(), &identity.namespace);
+        let roles = Api::<Lean<Role>>::namespaced(self.client(), &identity.namespace);
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         self.write(Write::ApplyRole, roles.patch(&name, &params, &Patch::Apply(&role))).await.map(drop)
     }

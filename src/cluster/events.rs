@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 
 impl Cluster {
-    /// Publishes a warning about an object; the same one again only counts up. An Event that can't be written is logged and lost: no
-    /// decision may wait for it.
+    /// Publishes a warning about an object; the same one again only counts up. An Event that can't
+    /// be written is logged and lost: no decision may wait for it.
     pub(crate) async fn warn(&self, about: &ObjectReference, reason: &str, action: &str, note: &str) {
         let event = Event {
             type_: EventType::Warning,
@@ -16,7 +16,8 @@ impl Cluster {
             secondary: None,
         };
         if let Err(error) = self.write(Write::PublishEvent, self.recorder.publish(&event, about)).await {
-            tracing::warn!(error = super::describe(&error), "can't publish an event");
+            let error = super::describe(&error);
+            tracing::warn!(error, namespace = about.namespace, object = about.name, "can't publish an event");
         }
     }
 }

@@ -35,24 +35,38 @@ writes! {
     Bind = "bind",
     /// Remove the scheduling gate. Controller.
     Ungate = "ungate",
-    /// Delete the binding of an instance. Controller.
+    /// Write on an account since when its pod is stale. Controller.
+    MarkStale = "mark-stale",
+    /// Delete the binding of an instance. Controller, uninstall Job.
     Unbind = "unbind",
-    /// Delete an instance account. Controller.
+    /// Delete an instance account. Controller, uninstall Job.
     DeleteAccount = "delete-account",
-    /// Delete an agent pod. Controller.
+    /// Delete an agent pod. Controller, uninstall Job.
     DeletePod = "delete-pod",
-    /// Apply the Role of an identity. Controller.
+    /// Apply the Role of an identity, or empty it. Controller, uninstall Job.
     ApplyRole = "apply-role",
     /// Write the status of an identity. Controller.
     ReportStatus = "report-status",
-    /// Take or renew the leader's Lease. Controller.
+    /// Take or renew the leader's Lease. Controller, uninstall Job.
     HoldLease = "hold-lease",
     /// Publish an Event. Controller.
     PublishEvent = "publish-event",
+    /// Ask, as a dry run, for what only a policy refuses. Webhook, controller.
+    Prove = "prove",
     /// Write the Secrets of the certificate authority and the webhook. Certificate Job.
     StoreCertificate = "store-certificate",
     /// Put the CA into the webhook configurations. Certificate Job.
     TrustCertificate = "trust-certificate",
+    /// Delete the Service by which API servers find the webhook. Uninstall Job.
+    CloseWebhook = "close-webhook",
+    /// Delete a Secret that the certificate Job wrote. Uninstall Job.
+    DeleteCertificate = "delete-certificate",
+    /// Set `suspended` of an identity. A person, with credentials of their own.
+    SuspendIdentity = "suspend",
+    /// Set it back. A person.
+    ResumeIdentity = "resume",
+    /// Delete an identity. A person.
+    RevokeIdentity = "revoke",
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +119,26 @@ impl Faults {
 }
 
 #[cfg(test)]
+impl Write {
+    /// Whether it goes out with a person's own credentials: no account of ours may make it.
+    pub(crate) fn is_a_persons(self) -> bool {
+        matches!(self, Self::SuspendIdentity | Self::ResumeIdentity | Self::RevokeIdentity)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_write_stands_in_the_architecture_with_who_makes_it() {
+        let page = include_str!("../../docs/architecture.md");
+        for write in Write::ALL {
+            let row = format!("| `{}` | ", write.name());
+            let by = page.split_once(&row).map(|(_, rest)| rest.starts_with("a person |"));
+            assert_eq!(by, Some(write.is_a_persons()), "{row}");
+        }
+    }
 
     #[test]
     fn names_a_write_and_a_moment() {

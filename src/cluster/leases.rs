@@ -3,7 +3,7 @@
 use super::{Cluster, Write};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::{Api, PostParams};
 
 /// What a Lease says.
@@ -38,16 +38,19 @@ impl Cluster {
     }
 
     /// Writes the Lease over the version in `record`; a conflict means that another was faster.
+    /// It ends with its owner, if it has one.
     pub(crate) async fn hold_lease(
         &self,
         namespace: &str,
         name: &str,
         record: &LeaseRecord,
+        owner: Option<OwnerReference>,
     ) -> kube::Result<()> {
         let object = Lease {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 resource_version: record.resource_version.clone(),
+                owner_references: owner.map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {

@@ -7,19 +7,35 @@ mod accounts;
 mod certificates;
 mod events;
 mod fault;
+mod grants;
 mod identities;
+mod installation;
+mod instances;
 mod leases;
+mod people;
 mod pods;
+mod proof;
+mod questions;
+mod uninstall;
 
 pub(crate) use accounts::NewAccount;
 pub(crate) use fault::Write;
+pub(crate) use installation::AdmissionObject;
+pub(crate) use instances::Selection;
 pub(crate) use leases::LeaseRecord;
+pub(crate) use people::Person;
+pub(crate) use proof::Probe;
+pub(crate) use questions::Subject;
 
+use crate::runtime::metrics::{METRICS, WriteOutcome};
+use crate::runtime::trace::{Instance, Step};
 use anyhow::Context;
 use fault::Faults;
 use kube::Client;
 use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::events::{Recorder, Reporter};
+use perpro_core::model::PodFacts;
+use perpro_core::names;
 use std::future::Future;
 
 /// A connection, and the faults that a test may have asked for.
@@ -36,7 +52,14 @@ impl Cluster {
     /// # Errors
     /// When no configuration is found or it can't be used.
     pub(crate) async fn connect() -> anyhow::Result<Self> {
-        let client = Client::try_default().await.context("can't find out how to reach the API server")?;
+        Self::with_client(Client::try_default().await.context("can't find out how to reach the API server")?)
+    }
+
+    /// The same over a client that is there already.
+    ///
+    /// # Errors
+    /// When a test asks for a fault that there is not.
+    pub(crate) fn with_client(client: Client) -> anyhow::Result<Self> {
         let reporter = Reporter { controller: "perpro".to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
         Ok(Self { client, recorder, faults: Faults::from_env()? })
@@ -47,14 +70,41 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// Makes the write `call`, dying before or after it where a test asks for that.
+    /// Makes the write `call` and counts it, dying before or after it where a test asks for that.
     async fn write<T>(&self, write: Write, call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
         self.faults.before(write);
         let result = call.await;
+        let outcome =
+            result.as_ref().map_or_else(|e| WriteOutcome::of_error(status_code(e)), |_| WriteOutcome::Done);
+        METRICS.wrote(write.name(), outcome);
         if result.is_ok() {
             self.faults.after(write);
         }
         result
+    }
+
+    /// The same as a step on the way of an agent pod, so that it shows in the pod's trace.
+    async fn write_for<T>(
+        &self,
+        instance: Instance<'_>,
+        write: Write,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> kube::Result<T> {
+        let step = Step::write(write.name());
+        let result = self.write(write, call).await;
+        step.end(&instance, result.as_ref().err().map(describe));
+        result
+    }
+}
+
+/// A pod and its account, as its trace names them.
+fn instance<'a>(namespace: &'a str, account: &'a str, pod: Option<&'a PodFacts>) -> Instance<'a> {
+    Instance {
+        namespace,
+        identity: names::identity_of(account).unwrap_or_default(),
+        account,
+        pod: pod.map(|p| p.name.as_str()),
+        pod_uid: pod.map(|p| p.uid.as_str()),
     }
 }
 
@@ -79,11 +129,21 @@ pub(crate) fn is_conflict(error: &kube::Error) -> bool {
     status_code(error) == Some(409)
 }
 
+/// Whether the caller may not do this.
+pub(crate) fn is_forbidden(error: &kube::Error) -> bool {
+    status_code(error) == Some(403)
+}
+
 fn status_code(error: &kube::Error) -> Option<u16> {
     match error {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
+}
+
+/// What the API server said when it refused a write that RBAC allows: by a quota or a policy.
+pub(crate) fn refused(error: &kube::Error) -> Option<String> {
+    matches!(status_code(error), Some(403 | 422)).then(|| describe(error))
 }
 
 /// What the API server said, in one line; kube's own words repeat the whole Status.
@@ -103,10 +163,11 @@ fn settled<T>(result: kube::Result<T>) -> kube::Result<bool> {
     }
 }
 
-/// The same for a deletion, for which "it is gone" is as good as done.
+/// The same for a deletion, for which "it is gone" is as good as done; so is an answer, the object as it was, that can't
+/// be read: what is deleted may be of any shape.
 fn deleted<T>(result: kube::Result<T>) -> kube::Result<bool> {
     match result {
-        Err(error) if is_not_found(&error) => Ok(true),
+        Err(error) if is_not_found(&error) || matches!(error, kube::Error::SerdeError(_)) => Ok(true),
         other => settled(other),
     }
 }

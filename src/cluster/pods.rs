@@ -1,25 +1,50 @@
 //! Agent pods.
 
-use super::{Cluster, Write, deleted, exactly, settled};
+use super::{Cluster, Write, deleted, exactly, instance, settled};
+use crate::runtime::lean::{self, Lean};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
+use kube::Resource;
+use kube::api::{Api, GetParams, ListParams, Patch, PatchParams, Request};
 use perpro_core::model::PodFacts;
 use perpro_core::names;
-use serde_json::{Value, json};
+use serde_json::json;
+
+/// Pods in one answer.
+const PAGE: u32 = 500;
 
 impl Cluster {
-    /// The live pod as JSON, with the fields that our types don't know; `None` when it is gone.
-    pub(crate) async fn raw_pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Value>> {
-        let resource = ApiResource::erase::<Pod>(&());
-        let pods = Api::<DynamicObject>::namespaced_with(self.client(), namespace, &resource);
-        let found = pods.get_opt(name).await?;
-        found.map(|pod| serde_json::to_value(pod).map_err(kube::Error::SerdeError)).transpose()
+    /// The live pod as the API server writes it, with the fields that our types don't know; `None`
+    /// when it is gone.
+    pub(crate) async fn pod_text(&self, namespace: &str, name: &str) -> kube::Result<Option<String>> {
+        let request = Request::new(Pod::url_path(&(), Some(namespace)));
+        let request = request.get(name, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+        match self.client().request_text(request).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            text => text.map(Some),
+        }
     }
 
     /// The live pod; `None` when it is gone.
     pub(crate) async fn pod(&self, namespace: &str, name: &str) -> kube::Result<Option<Pod>> {
-        Api::<Pod>::namespaced(self.client(), namespace).get_opt(name).await
+        let pods = Api::<Lean<Pod>>::namespaced(self.client(), namespace);
+        Ok(pods.get_opt(name).await?.map(|Lean(pod)| pod))
+    }
+
+    /// How many live pods of a namespace have no identity.
+    pub(crate) async fn unlabelled_pods(&self, namespace: &str) -> kube::Result<usize> {
+        let mut page = ListParams::default()
+            .labels(&format!("!{}", names::IDENTITY_LABEL))
+            .fields("status.phase!=Succeeded,status.phase!=Failed")
+            .limit(PAGE);
+        let mut count = 0;
+        loop {
+            let found = lean::list_metadata::<Pod>(&self.client(), Some(namespace), &page).await?;
+            count += found.items.len();
+            match found.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page.continue_token = Some(token),
+                None => return Ok(count),
+            }
+        }
     }
 
     /// Removes our scheduling gate from exactly this pod; gates of others stay. `false` when
@@ -29,9 +54,10 @@ impl Cluster {
             "metadata": { "uid": pod.uid },
             "spec": { "schedulingGates": [{ "$patch": "delete", "name": names::GATE }] },
         });
-        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        let pods = Api::<Lean<Pod>>::namespaced(self.client(), namespace);
         let (params, patch) = (PatchParams::default(), Patch::Strategic(&patch));
-        settled(self.write(Write::Ungate, pods.patch(&pod.name, &params, &patch)).await)
+        let instance = instance(namespace, &pod.account, Some(pod));
+        settled(self.write_for(instance, Write::Ungate, pods.patch(&pod.name, &params, &patch)).await)
     }
 
     /// Deletes a pod with a grace of our own. Never by eviction: a disruption budget must not
@@ -45,7 +71,7 @@ impl Cluster {
     ) -> kube::Result<bool> {
         let mut params = exactly(uid, None);
         params.grace_period_seconds = u32::try_from(grace_seconds).ok();
-        let pods = Api::<Pod>::namespaced(self.client(), namespace);
+        let pods = Api::<Lean<Pod>>::namespaced(self.client(), namespace);
         deleted(self.write(Write::DeletePod, pods.delete(name, &params)).await)
     }
 }

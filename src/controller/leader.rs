@@ -9,10 +9,8 @@ use jiff::Timestamp;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Name of the Lease.
-const LEASE: &str = "perpro-controller";
 /// How long the Lease holds without being renewed, in seconds.
-const HOLDS_SECONDS: i32 = 15;
+pub(super) const HOLDS_SECONDS: i32 = 15;
 /// How often it is renewed, or looked at.
 const EVERY: Duration = Duration::from_secs(3);
 /// A leader that has not renewed for so long no longer is one.
@@ -21,8 +19,17 @@ const GIVES_UP_AFTER: Duration = Duration::from_secs(10);
 /// One who would lead.
 pub(super) struct Candidate {
     cluster: Cluster,
-    namespace: String,
+    lease: LeaseName,
     me: String,
+}
+
+/// Where the Lease is.
+#[derive(Clone, Debug)]
+pub(crate) struct LeaseName {
+    /// Namespace.
+    pub(crate) namespace: String,
+    /// Name.
+    pub(crate) name: String,
 }
 
 /// What to do about the Lease.
@@ -58,11 +65,11 @@ fn decide(seen: Option<&LeaseRecord>, me: &str, unchanged: Duration, now: Timest
 
 impl Candidate {
     /// A candidate; without a name of its own it gets a random one.
-    pub(super) fn new(cluster: Cluster, namespace: String, name: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn new(cluster: Cluster, lease: LeaseName, replica: Option<String>) -> anyhow::Result<Self> {
         let mut random = [0; 4];
         getrandom::fill(&mut random).context("no randomness")?;
-        let me = format!("{}-{:08x}", name.as_deref().unwrap_or("perpro"), u32::from_be_bytes(random));
-        Ok(Self { cluster, namespace, me })
+        let me = format!("{}-{:08x}", replica.as_deref().unwrap_or("perpro"), u32::from_be_bytes(random));
+        Ok(Self { cluster, lease, me })
     }
 
     /// Waits until this candidate leads; `None` when `stop` comes first.
@@ -70,7 +77,7 @@ impl Candidate {
         let mut seen = None;
         let mut since = Instant::now();
         loop {
-            match self.cluster.lease(&self.namespace, LEASE).await {
+            match self.cluster.lease(&self.lease.namespace, &self.lease.name).await {
                 Ok(record) => {
                     if record != seen {
                         (seen, since) = (record, Instant::now());
@@ -91,7 +98,7 @@ impl Candidate {
     }
 
     async fn hold(&self, record: &LeaseRecord) -> bool {
-        match self.cluster.hold_lease(&self.namespace, LEASE, record).await {
+        match self.cluster.hold_lease(&self.lease.namespace, &self.lease.name, record, None).await {
             Ok(()) => true,
             Err(error) if is_conflict(&error) => false,
             Err(error) => {
@@ -111,13 +118,13 @@ pub(super) struct Term {
 impl Term {
     /// Renews the Lease; resolves when it is lost.
     pub(super) async fn lost(&self) -> anyhow::Error {
-        let Candidate { cluster, namespace, me } = &self.candidate;
+        let Candidate { cluster, lease, me } = &self.candidate;
         let mut renewed = self.renewed;
         while renewed.elapsed() < GIVES_UP_AFTER {
             tokio::time::sleep(EVERY).await;
             let asked = Instant::now();
             let left = GIVES_UP_AFTER.saturating_sub(renewed.elapsed());
-            match tokio::time::timeout(left, cluster.lease(namespace, LEASE)).await {
+            match tokio::time::timeout(left, cluster.lease(&lease.namespace, &lease.name)).await {
                 Ok(Ok(Some(record))) if record.holder != *me => {
                     return anyhow::anyhow!("another replica leads: {}", record.holder);
                 }
@@ -137,8 +144,9 @@ impl Term {
 
     /// Gives the Lease up, so that another need not wait for it to expire.
     pub(super) async fn resign(&self) -> anyhow::Result<()> {
-        let Candidate { cluster, namespace, me } = &self.candidate;
-        if let Some(record) = cluster.lease(namespace, LEASE).await?.filter(|r| r.holder == *me) {
+        let Candidate { cluster, lease, me } = &self.candidate;
+        if let Some(record) = cluster.lease(&lease.namespace, &lease.name).await?.filter(|r| r.holder == *me)
+        {
             self.candidate.hold(&LeaseRecord { holder: String::new(), ..record }).await;
         }
         Ok(())

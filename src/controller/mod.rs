@@ -3,15 +3,21 @@
 //! One leader by Lease, but every write is safe under two. A pass looks at one identity and all
 //! its instances; [`queue`] says which and when, [`pass`] observes, plans and applies.
 
+mod apply;
 mod leader;
+mod older;
 mod pass;
 mod queue;
+mod recent;
+mod rejected;
+pub(crate) mod uninstall;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Probe};
 use crate::runtime::health::{self, Readiness};
+use crate::runtime::metrics::METRICS;
 use crate::snapshot::{Instances, Snapshot, Watches};
-use anyhow::Context;
 use leader::Candidate;
+pub(crate) use leader::LeaseName;
 use pass::Controller;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// When a watch ends, the Lease is lost, or the health endpoints can't be served.
 pub(crate) async fn run(
-    lease_namespace: String,
+    lease: LeaseName,
     replica: Option<String>,
     health_listen: SocketAddr,
     stop: CancellationToken,
@@ -33,28 +39,39 @@ pub(crate) async fn run(
     let (touch, touched) = mpsc::unbounded_channel();
     let mut watches = Watches::new(Some(touch));
     let snapshot = Snapshot::start(&cluster.client(), &mut watches);
-    let instances = Instances::start(&cluster.client(), &mut watches, &lease_namespace);
+    let instances = Instances::start(&cluster.client(), &mut watches, &lease.namespace);
     let readiness = Readiness::default();
+    let census = {
+        let (snapshot, instances) = (snapshot.clone(), instances.clone());
+        move || {
+            snapshot.census();
+            instances.census();
+        }
+    };
+    METRICS.leader.set([], 0.0);
+    let older = older::count(cluster.clone(), instances.clone());
     let controller = Arc::new(Controller::new(cluster.clone(), snapshot, instances));
-    let candidate = Candidate::new(cluster, lease_namespace, replica)?;
+    let guard = cluster.clone();
+    let candidate = Candidate::new(cluster, lease, replica)?;
 
     let lead = async {
-        if stop.run_until_cancelled(watches.synced()).await.is_none() {
+        let started = async { tokio::join!(watches.synced(), guard.guarded(Probe::Binding)) };
+        if stop.run_until_cancelled(started).await.is_none() {
             return Ok(());
         }
         readiness.set();
         let Some(term) = candidate.elected(&stop).await else { return Ok(()) };
+        METRICS.leader.set([], 1.0);
         tokio::select! {
             error = watches.ended() => Err(error),
             error = term.lost() => Err(error),
+            () = older => Ok(()),
             () = queue::work(controller, touched, &stop) => term.resign().await,
         }
     };
-    // Health answers until the Lease is given up, hence no stop of its own.
+    // Health answers until the Lease is given up.
     tokio::select! {
         result = lead => result,
-        result = health::serve(health_listen, readiness.clone(), CancellationToken::new()) => {
-            result.context("health endpoints")
-        }
+        result = health::serve(health_listen, readiness.clone(), census) => result,
     }
 }

@@ -3,17 +3,21 @@
 
 use super::pass::Controller;
 use crate::cluster::describe;
+use crate::runtime::metrics::METRICS;
 use crate::snapshot::{Key, Touched};
 use futures::StreamExt;
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
+/// Most events that are looked at together. A namespace may have thousands of identities, all of which are looked at
+/// when the spec of one changes: ever so often is as good as once.
+const NEWS: usize = 1000;
 /// Passes at once.
 const PASSES: usize = 8;
 /// First and longest pause after a pass that failed.
@@ -30,24 +34,38 @@ pub(super) async fn work(
     let mut queue = Queue::default();
     let mut running = JoinSet::new();
     let mut names = HashMap::new();
+    let mut news = Vec::new();
     for key in controller.keys() {
         queue.at(key, Duration::ZERO);
     }
     loop {
+        METRICS.queue_depth.set([], queue.depth() as f64);
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(touched) = touched.recv() => match touched {
-                Touched::Identity(key) => queue.at(key, Duration::ZERO),
-                Touched::Namespace(namespace) => {
-                    let here = controller.keys().into_iter().filter(|k| k.namespace == namespace);
-                    here.for_each(|key| queue.at(key, Duration::ZERO));
+            1.. = touched.recv_many(&mut news, NEWS) => {
+                for touched in news.drain(..).collect::<BTreeSet<_>>() {
+                    match touched {
+                        Touched::Identity(key) => queue.at(key, Duration::ZERO),
+                        Touched::Namespace(namespace) => {
+                            let here = controller.keys().into_iter().filter(|k| k.namespace == namespace);
+                            here.for_each(|key| queue.at(key, Duration::ZERO));
+                        }
+                        Touched::Everything => {
+                            controller.keys().into_iter().for_each(|key| queue.at(key, Duration::ZERO));
+                        }
+                    }
                 }
-                Touched::Everything => controller.keys().into_iter().for_each(|key| queue.at(key, Duration::ZERO)),
             },
             Some(expired) = queue.due.next(), if running.len() < PASSES => {
                 if let Some(key) = queue.begin(expired.into_inner()) {
                     let (controller, pass) = (controller.clone(), key.clone());
-                    let task = running.spawn(async move { controller.pass(&pass).await });
+                    let task = running.spawn(async move {
+                        let began = Instant::now();
+                        let result = controller.pass(&pass).await;
+                        let name = if result.is_ok() { "done" } else { "failed" };
+                        METRICS.pass_seconds.observe([name], began.elapsed());
+                        result
+                    });
                     names.insert(task.id(), key);
                 }
             },
@@ -78,6 +96,7 @@ fn until(at: Timestamp) -> Duration {
 struct Queue {
     due: DelayQueue<Key>,
     waiting: HashMap<Key, (delay_queue::Key, tokio::time::Instant)>,
+    at_once: HashSet<Key>,
     running: HashSet<Key>,
     touched_meanwhile: HashSet<Key>,
     failures: HashMap<Key, u32>,
@@ -89,6 +108,9 @@ impl Queue {
         if self.running.contains(&key) {
             self.touched_meanwhile.insert(key);
             return;
+        }
+        if wait.is_zero() {
+            self.at_once.insert(key.clone());
         }
         let at = tokio::time::Instant::now() + wait;
         match self.waiting.get_mut(&key) {
@@ -104,8 +126,14 @@ impl Queue {
         }
     }
 
+    /// How many something happened to that no pass has begun to look at since.
+    fn depth(&self) -> usize {
+        self.at_once.len() + self.touched_meanwhile.len()
+    }
+
     fn begin(&mut self, key: Key) -> Option<Key> {
         self.waiting.remove(&key);
+        self.at_once.remove(&key);
         self.running.insert(key.clone()).then_some(key)
     }
 
@@ -149,12 +177,14 @@ mod tests {
         let mut queue = Queue::default();
         queue.at(key(), Duration::ZERO);
         queue.at(key(), Duration::ZERO);
+        assert_eq!(queue.depth(), 1);
         let expired = queue.due.next().await.unwrap().into_inner();
         assert_eq!(queue.begin(expired), Some(key()));
+        assert_eq!(queue.depth(), 0);
         queue.at(key(), Duration::ZERO);
-        assert_eq!(waits(&queue), None, "not while it runs");
+        assert_eq!((waits(&queue), queue.depth()), (None, 1), "not while it runs");
         queue.finish(key(), RESYNC);
-        assert_eq!(waits(&queue), Some(0));
+        assert_eq!((waits(&queue), queue.depth()), (Some(0), 1));
     }
 
     #[tokio::test]
@@ -164,7 +194,7 @@ mod tests {
         queue.at(key(), Duration::from_secs(90));
         queue.at(key(), RESYNC);
         assert_eq!(waits(&queue), Some(90));
-        assert_eq!(queue.due.len(), 1);
+        assert_eq!((queue.due.len(), queue.depth()), (1, 0));
     }
 
     #[tokio::test]

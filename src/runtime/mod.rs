@@ -1,9 +1,13 @@
-//! What every process needs and none is about: the async runtime, shutdown, health, TLS, logs.
+//! What every process needs and none is about: the async runtime, shutdown, health, TLS, logs, metrics, traces.
 //! Imports nothing of ours.
 
 pub(crate) mod health;
+pub(crate) mod lean;
+pub(crate) mod metrics;
+pub(crate) mod pages;
 pub(crate) mod telemetry;
 pub(crate) mod tls;
+pub(crate) mod trace;
 
 use anyhow::Context;
 use std::future::Future;
@@ -14,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// What the service returns, and when the runtime can't be started.
-pub(crate) fn block_on<F>(service: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+pub(crate) fn block_on<T, F>(service: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<T>
 where
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<T>>,
 {
     // A second provider in the process would make rustls choose at run time, and panic.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -33,6 +37,8 @@ where
             }
             on_signal.cancel();
         });
-        service(stop).await
+        let result = service(stop).await;
+        trace::flush().await;
+        result
     })
 }

@@ -1,5 +1,6 @@
 //! The serving certificate: read from a folder, and again whenever it changes there.
 
+use super::metrics::METRICS;
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Re
     let config = RustlsConfig::from_pem(current.0.clone(), current.1.clone())
         .await
         .with_context(|| format!("tls.crt and tls.key in {} are no pair", dir.display()))?;
+    note_expiry(&current.0);
     let served = config.clone();
     tokio::spawn(async move {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
@@ -27,6 +29,7 @@ pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Re
                     match served.reload_from_pem(found.0.clone(), found.1.clone()).await {
                         Ok(()) => {
                             tracing::info!("serving a new certificate");
+                            note_expiry(&found.0);
                             current = found;
                         }
                         // Half way through a swap, or broken: the old one still serves.
@@ -47,4 +50,15 @@ async fn read(dir: &Path) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
         async move { tokio::fs::read(&path).await.with_context(|| format!("can't read {}", path.display())) }
     };
     Ok((file("tls.crt").await?, file("tls.key").await?))
+}
+
+/// Says in the metrics when the certificate ends: the first of the file is the one that is served.
+fn note_expiry(pem: &[u8]) {
+    let end = x509_parser::pem::parse_x509_pem(pem).ok().and_then(|(_, pem)| {
+        let certificate = pem.parse_x509().ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    });
+    if let Some(end) = end {
+        METRICS.certificate_expires.set([], end as f64);
+    }
 }

@@ -1,13 +1,39 @@
 //! API objects as the core's model.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodStatus, ServiceAccount, Volume};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::ResourceExt;
 use kube::api::PartialObjectMeta;
-use perpro_core::api::PermissionRule;
-use perpro_core::model::{Account, Binding, Claim, Deletion, PodFacts};
+use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt};
+use perpro_core::api::{AgentIdentity, PermissionRule};
+use perpro_core::decide::credentials::credentials;
+use perpro_core::decide::pod::AgentPod;
+use perpro_core::model::{Account, Binding, Claim, ControllerRef, Deletion, PodFacts};
 use perpro_core::names;
+
+/// Annotations that some decision reads.
+const READ: [&str; 6] = [
+    names::AUTHOR,
+    names::AUTHOR_GROUPS,
+    names::IDENTITY_UID,
+    names::STALE_SINCE,
+    names::CLAIMED_BY,
+    names::CLAIMED_BY_UID,
+];
+
+/// Drops annotations that nobody reads: kubectl's copy of an object is as large as the object.
+pub(super) fn trim_annotations(object: &mut impl ResourceExt) {
+    object.annotations_mut().retain(|key, _| READ.contains(&key.as_str()));
+}
+
+/// The same; one that can't be read has only its metadata.
+pub(super) fn trim_identity(object: &mut DeserializeGuard<AgentIdentity>) {
+    match &mut object.0 {
+        Ok(identity) => trim_annotations(identity),
+        Err(_) => trim_annotations(object),
+    }
+}
 
 /// Keeps what [`pod_facts`] reads; a pod is mostly its spec.
 pub(super) fn trim_pod(pod: &mut Pod) {
@@ -17,10 +43,31 @@ pub(super) fn trim_pod(pod: &mut Pod) {
         service_account_name: spec.service_account_name,
         scheduling_gates: spec.scheduling_gates,
         termination_grace_period_seconds: spec.termination_grace_period_seconds,
+        volumes: spec.volumes.map(|v| v.into_iter().map(trim_volume).collect()),
+        init_containers: spec.init_containers.map(|c| c.into_iter().map(trim_container).collect()),
+        containers: spec.containers.into_iter().map(trim_container).collect(),
         ..PodSpec::default()
     });
     let phase = pod.status.take().and_then(|s| s.phase);
     pod.status = Some(PodStatus { phase, ..PodStatus::default() });
+}
+
+/// A container as far as credentials come into it.
+fn trim_container(container: Container) -> Container {
+    let from_elsewhere = |env: Vec<EnvVar>| env.into_iter().filter(|e| e.value_from.is_some()).collect();
+    Container {
+        name: container.name,
+        env: container.env.map(from_elsewhere),
+        env_from: container.env_from,
+        volume_mounts: container.volume_mounts,
+        ..Container::default()
+    }
+}
+
+/// The two volumes that hold credentials an identity can list; the others were refused at admission.
+fn trim_volume(volume: Volume) -> Volume {
+    let Volume { name, secret, projected, .. } = volume;
+    Volume { name, secret, projected, ..Volume::default() }
 }
 
 /// What the life of an instance needs to know of its pod.
@@ -41,6 +88,13 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
         finished: matches!(phase, Some("Succeeded" | "Failed")),
         deletion,
         grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
+        holds: credentials(&AgentPod::known(spec.clone())),
+        controller: pod.controller_owner_ref(&()).map(|owner| ControllerRef {
+            api_version: owner.api_version.clone(),
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        }),
     })
 }
 
@@ -55,6 +109,8 @@ pub(super) fn account(object: &PartialObjectMeta<ServiceAccount>) -> Option<Acco
         resource_version: object.metadata.resource_version.clone()?,
         created: object.metadata.creation_timestamp.as_ref()?.0,
         identity_uid: annotation(names::IDENTITY_UID),
+        owned: !object.owner_references().is_empty(),
+        stale_since: annotation(names::STALE_SINCE).and_then(|at| at.parse().ok()),
         claim,
         deleting: object.metadata.deletion_timestamp.is_some(),
     })

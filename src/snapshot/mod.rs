@@ -1,20 +1,26 @@
 //! What the services see of the cluster without asking: watches, trimmed on arrival, read as the
 //! core's model.
 
+mod census;
 mod convert;
+mod owners;
+mod remains;
 mod watch;
 
 pub(crate) use convert::pod_facts;
+pub(crate) use remains::Remains;
 pub(crate) use watch::{Touched, Watches};
 
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
+use owners::Owners;
 use perpro_core::api::{AgentIdentity, AgentIdentityStatus, AgentPolicy, PermissionRule};
-use perpro_core::model::{Account, Binding, Identity, PodFacts};
+use perpro_core::model::{Account, Binding, Identity, PodFacts, SecretOwners};
 use perpro_core::names;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,11 +36,15 @@ pub(crate) struct Key {
 
 /// Identities, their policies and accounts: what decisions on a pod need.
 ///
+/// Of accounts, bindings and Roles only those with both of our marks, which nobody else may set: who puts one of them
+/// on objects of their own neither fills `maxInstances` nor our memory.
+///
 /// An identity that can't be read stalls only itself: it counts as absent, so its pods are
 /// refused. A policy that can't be read stalls everything, since without it a ceiling is gone.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     identities: Store<DeserializeGuard<AgentIdentity>>,
+    owners: Owners,
     policies: Store<AgentPolicy>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
 }
@@ -42,11 +52,25 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Starts the watches.
     pub(crate) fn start(client: &Client, watches: &mut Watches) -> Self {
+        let owners = Owners::default();
+        let changed = owners.clone();
         Self {
-            identities: watches.follow(client, None, |_| {}),
-            policies: watches.follow(client, None, |_| {}),
-            accounts: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
+            identities: watches
+                .follow_with(client, None, convert::trim_identity, move |event| changed.forget(event)),
+            owners,
+            policies: watches.follow(client, None, convert::trim_annotations),
+            accounts: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
         }
+    }
+
+    /// Kinds whose objects have not all been read yet.
+    pub(crate) fn unread(&self) -> Vec<&'static str> {
+        let unread = [
+            ("AgentIdentity", is_unread(&self.identities)),
+            ("AgentPolicy", is_unread(&self.policies)),
+            ("ServiceAccount", is_unread(&self.accounts)),
+        ];
+        unread.into_iter().filter(|(_, unread)| *unread).map(|(kind, _)| kind).collect()
     }
 
     /// The identity of that name, if there is one.
@@ -63,10 +87,17 @@ impl Snapshot {
         self.identities.get(&ObjectRef::new(&key.identity).within(&key.namespace))
     }
 
-    /// All identities of a namespace.
-    pub(crate) fn siblings(&self, namespace: &str) -> Vec<Identity> {
-        let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
-        here.iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
+    /// All identities of the cluster.
+    pub(crate) fn identities(&self) -> Vec<Identity> {
+        self.identities.state().iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
+    }
+
+    /// To whom the Secrets of a namespace belong.
+    pub(crate) fn secret_owners(&self, namespace: &str) -> Arc<SecretOwners> {
+        self.owners.of(namespace, || {
+            let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
+            here.iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
+        })
     }
 
     /// Every identity that is there, or has accounts.
@@ -88,8 +119,7 @@ impl Snapshot {
         self.accounts.state_filter(|a| a.metadata.namespace.as_deref() == Some(namespace)).len()
     }
 
-    /// The accounts minted for an identity. A user's own account that happens to carry the label
-    /// is none of ours.
+    /// The accounts minted for an identity.
     pub(crate) fn accounts(&self, key: &Key) -> Vec<Account> {
         self.accounts.state_filter(|a| is_ours(a, key)).iter().filter_map(|a| convert::account(a)).collect()
     }
@@ -112,9 +142,9 @@ impl Instances {
         Self {
             exempt: [names::KUBE_SYSTEM.to_owned(), own_namespace.to_owned()],
             pods: watches.follow(client, Some(names::IDENTITY_LABEL), convert::trim_pod),
-            bindings: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
-            roles: watches.follow(client, Some(names::IDENTITY_LABEL), |_| {}),
-            namespaces: watches.follow(client, None, |_| {}),
+            bindings: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
+            roles: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
+            namespaces: watches.follow(client, None, convert::trim_annotations),
         }
     }
 
@@ -141,6 +171,22 @@ impl Instances {
         self.roles.get(&role).map(|r| convert::permission_rules(&r))
     }
 
+    /// Namespaces in which every pod must have an identity.
+    pub(crate) fn governed_whole(&self) -> Vec<String> {
+        let whole = self
+            .namespaces
+            .state_filter(|n| n.labels().get(names::ENFORCE_LABEL).is_some_and(|m| m == "all"));
+        let names = whole.iter().map(|n| n.name_any());
+        names.filter(|n| !self.exempt.contains(n)).collect()
+    }
+
+    /// How many live pods of governed namespaces wear the label and have no account of their own.
+    pub(crate) fn without_account(&self) -> usize {
+        let pods = self.pods.state();
+        let live = pods.iter().filter(|p| p.namespace().is_some_and(|n| self.governed(&n)));
+        live.filter(|p| census::has_no_account(p)).count()
+    }
+
     /// Whether a namespace is being deleted.
     pub(crate) fn terminating(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(&ObjectRef::new(namespace));
@@ -157,6 +203,13 @@ impl Instances {
             matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents"))
         })
     }
+}
+
+fn is_unread<K>(store: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.wait_until_ready().now_or_never().is_none()
 }
 
 /// The identity whose label an object carries.

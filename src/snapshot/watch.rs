@@ -1,7 +1,9 @@
 //! Watches that fill stores and say which identity to look at again.
 
 use super::{Key, key_of};
-use futures::StreamExt;
+use crate::runtime::lean::Lean;
+use crate::runtime::metrics::METRICS;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::DeserializeGuard;
@@ -61,12 +63,25 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        self.follow_with(client, label, trim, |_| {})
+    }
+
+    /// The same; `observe` is called with every event when the store has it.
+    pub(super) fn follow_with<K>(
+        &mut self,
+        client: &Client,
+        label: Option<&str>,
+        trim: fn(&mut K),
+        observe: impl Fn(&Event<K>) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let config = label.map_or_else(watcher::Config::default, |l| watcher::Config::default().labels(l));
         let kind: &'static str = K::kind(&()).into_owned().leak();
-        let stream = watch_objects(Api::<K>::all(client.clone()), config).modify(move |object| {
-            object.managed_fields_mut().clear();
-            trim(object);
-        });
+        METRICS.watch_restarts.begin([kind]);
+        let stream = watch_objects(Api::<Lean<K>>::all(client.clone()), config);
+        let stream = stream.map_ok(unwrapped).modify(trim);
         let (store, writer) = reflector::store::<K>();
         let reader = store.clone();
         self.synced.push(Box::pin(async move {
@@ -78,6 +93,7 @@ impl Watches {
             let mut events = Box::pin(stream.default_backoff().reflect(writer));
             let mut listed = BTreeSet::new();
             while let Some(event) = events.next().await {
+                let _ = event.as_ref().map(&observe);
                 let report: BTreeSet<Touched> = match event {
                     Ok(Event::Apply(object)) => object.concerns().into_iter().collect(),
                     Ok(Event::Delete(object)) => object.concerns_when_gone().into_iter().collect(),
@@ -92,6 +108,7 @@ impl Watches {
                     }
                     Ok(Event::InitDone) => std::mem::take(&mut listed),
                     Err(error) => {
+                        METRICS.watch_restarts.inc([kind]);
                         tracing::warn!(kind, %error, "a watch was interrupted and is tried again");
                         continue;
                     }
@@ -158,3 +175,14 @@ labelled!(
     PartialObjectMeta<ServiceAccount>,
     PartialObjectMeta<k8s_openapi::api::rbac::v1::RoleBinding>
 );
+
+/// The event about the object itself.
+fn unwrapped<K>(event: Event<Lean<K>>) -> Event<K> {
+    match event {
+        Event::Apply(Lean(object)) => Event::Apply(object),
+        Event::Delete(Lean(object)) => Event::Delete(object),
+        Event::Init => Event::Init,
+        Event::InitApply(Lean(object)) => Event::InitApply(object),
+        Event::InitDone => Event::InitDone,
+    }
+}

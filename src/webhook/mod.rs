@@ -1,34 +1,55 @@
 //! The admission webhook: decides on agent pods as they are created, mints their accounts and
 //! patches them. Replicas are equal; there is no leader.
 
+mod identities;
 mod pods;
+mod policies;
 mod review;
 
-use crate::cluster::Cluster;
-use crate::runtime::{health, tls};
+use crate::cluster::{Cluster, Probe};
+use crate::runtime::health;
+use crate::runtime::metrics::Admission;
+use crate::runtime::tls;
+use crate::runtime::trace::{Instance, Step};
 use crate::snapshot::{Snapshot, Watches};
 use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use hyper_util::rt::TokioTimer;
-use review::Review;
+use perpro_core::decide::refusal::{Reason, Refusal};
+use perpro_core::names;
+use review::{Answer, Review, Subject};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+// The paths, which are labels of metrics too.
+const MUTATE_PODS: &str = "/mutate/pods";
+const VALIDATE_PODS: &str = "/validate/pods";
+const MUTATE_IDENTITIES: &str = "/mutate/identities";
+const VALIDATE_IDENTITIES: &str = "/validate/identities";
+const VALIDATE_POLICIES: &str = "/validate/policies";
+
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
 /// Below the `timeoutSeconds` of the configurations, so that a slow answer is still ours.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a connection may stay silent: whoever reaches the port must not use up all of ours.
-const IDLE: Duration = Duration::from_secs(30);
-/// How long running requests may take after a stop.
+/// How long a connection may stay silent: whoever reaches the port must not use up all of ours. API
+/// servers close theirs after 90 s, and must be the first to: a request on its way to a connection that
+/// we close is a pod refused.
+const IDLE: Duration = Duration::from_secs(100);
+/// How long after a stop API servers have to let go of their connections.
+const LET_GO: Duration = Duration::from_secs(8);
+/// How long running requests may take after that. With the pause before the stop it fits into the 30 s
+/// that a pod has to end.
 const DRAIN: Duration = Duration::from_secs(9);
 
 /// What the handlers share.
@@ -39,12 +60,26 @@ struct Webhook {
     readiness: health::Readiness,
 }
 
+impl Webhook {
+    /// What it still waits for at its start.
+    fn not_ready(&self) -> Reason {
+        let unread = self.snapshot.unread();
+        let why = if unread.is_empty() {
+            "the webhook waits until the policy perpro-own-writes is in force".to_owned()
+        } else {
+            format!("the webhook has not read every {} yet", unread.join(", "))
+        };
+        Reason::WebhookNotReady { why }
+    }
+}
+
 /// Serves until `stop`.
 ///
 /// # Errors
 /// When the certificate can't be read, the address can't be bound, or a watch ends.
 pub(crate) async fn serve(
     listen: SocketAddr,
+    health_listen: SocketAddr,
     tls_dir: PathBuf,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -52,54 +87,132 @@ pub(crate) async fn serve(
     let mut watches = Watches::new(None);
     let snapshot = Snapshot::start(&cluster.client(), &mut watches);
     let readiness = health::Readiness::default();
-    let webhook = Webhook { cluster, snapshot, readiness: readiness.clone() };
+    let seen = snapshot.clone();
+    let health = health::serve(health_listen, readiness.clone(), move || seen.census());
+    let webhook = Webhook { cluster: cluster.clone(), snapshot, readiness: readiness.clone() };
 
     let tls = tls::watched(tls_dir, stop.clone()).await?;
     let handle = axum_server::Handle::new();
     let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone());
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(IDLE).keep_alive_timeout(IDLE);
-    let server = server.serve(routes(webhook).into_make_service());
-    tokio::pin!(server);
+    let server = server.serve(routes(webhook, stop.clone()).into_make_service());
+    tokio::pin!(server, health);
 
     tracing::info!(%listen, "serving; reading identities, policies and accounts");
     tokio::select! {
         result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
-        () = watches.synced() => {}
+        result = &mut health => return result,
+        () = async { tokio::join!(watches.synced(), cluster.guarded(Probe::Account)); } => {}
         () = stop.cancelled() => return Ok(()),
     }
     readiness.set();
     tracing::info!("ready");
     tokio::select! {
         result = &mut server => result.with_context(|| format!("can't serve on {listen}")),
+        result = &mut health => result,
         error = watches.ended() => Err(error),
         () = stop.cancelled() => {
+            tokio::select! {
+                result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
+                () = all_let_go(&handle) => {}
+            }
             handle.graceful_shutdown(Some(DRAIN));
             server.await.context("can't shut down")
         }
     }
 }
 
-fn routes(webhook: Webhook) -> Router {
+/// Waits until nobody holds a connection to us, or has had the time to let go: each answer after a stop
+/// says that its connection is not to be used again. API servers speak HTTP/1.1 to webhooks and keep
+/// their connections; into one that we close at once, the next request may be half written.
+async fn all_let_go(handle: &axum_server::Handle<SocketAddr>) {
+    let none = async {
+        while handle.connection_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let _ = tokio::time::timeout(LET_GO, none).await; // those that are left are idle
+}
+
+/// After a stop, says that the connection of this answer is not to be used again.
+async fn let_go(State(stop): State<CancellationToken>, mut response: Response) -> Response {
+    if stop.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn routes(webhook: Webhook, stop: CancellationToken) -> Router {
     Router::new()
-        .route("/mutate/pods", post(mutate_pod))
-        .route("/validate/pods", post(validate_pod))
+        .route(MUTATE_PODS, post(mutate_pod))
+        .route(VALIDATE_PODS, post(validate_pod))
+        .route(MUTATE_IDENTITIES, post(mutate_identity))
+        .route(VALIDATE_IDENTITIES, post(validate_identity))
+        .route(VALIDATE_POLICIES, post(validate_policy))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
         .merge(health::routes(webhook.readiness))
+        .layer(middleware::map_response_with_state(stop, let_go))
 }
 
 async fn mutate_pod(State(webhook): State<Webhook>, body: Bytes) -> Response {
-    match Review::parse(&body) {
-        Ok(review) => webhook.mutate(&review).await.respond(&review).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, error).into_response(),
-    }
+    let step = Step::admission();
+    answer(MUTATE_PODS, &body, &pods::SUBJECT, async |review| {
+        let answer = webhook.mutate(review).await;
+        trace(step, review, &answer);
+        answer
+    })
+    .await
 }
 
 async fn validate_pod(State(webhook): State<Webhook>, body: Bytes) -> Response {
-    match Review::parse(&body) {
-        Ok(review) => webhook.validate(&review).await.respond(&review).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, error).into_response(),
+    answer(VALIDATE_PODS, &body, &pods::SUBJECT, async |review| webhook.validate(review).await).await
+}
+
+async fn mutate_identity(State(webhook): State<Webhook>, body: Bytes) -> Response {
+    answer(MUTATE_IDENTITIES, &body, &identities::SUBJECT, async |review| webhook.stamp(review)).await
+}
+
+async fn validate_identity(State(webhook): State<Webhook>, body: Bytes) -> Response {
+    let decide = async |review: &Review<'_>| webhook.judge_identity(review).await;
+    answer(VALIDATE_IDENTITIES, &body, &identities::SUBJECT, decide).await
+}
+
+async fn validate_policy(State(webhook): State<Webhook>, body: Bytes) -> Response {
+    answer(VALIDATE_POLICIES, &body, &policies::SUBJECT, async |review| webhook.judge_policy(review)).await
+}
+
+/// Reads the review, has it decided, and counts what came of it.
+async fn answer(
+    path: &'static str,
+    body: &[u8],
+    subject: &Subject,
+    decide: impl AsyncFnOnce(&Review<'_>) -> Answer,
+) -> Response {
+    let admission = Admission::begin(path);
+    match Review::parse(body, subject) {
+        Ok(review) => {
+            let answer = decide(&review).await;
+            admission.decided(answer.refusals.first().map(Refusal::code));
+            answer.respond(&review).into_response()
+        }
+        Err(error) => {
+            admission.malformed();
+            (StatusCode::BAD_REQUEST, error).into_response()
+        }
     }
 }
+
+/// The admission of a pod that has an account now, as the first step of its trace.
+fn trace(step: Step, review: &Review<'_>, answer: &Answer) {
+    let Some(account) = answer.account() else { return };
+    let pod = review.request.object["metadata"]["name"].as_str();
+    let identity = names::identity_of(account).unwrap_or_default();
+    let namespace = &review.request.namespace;
+    step.end(&Instance { namespace, identity, account, pod, pod_uid: None }, None);
+}
+
+#[cfg(test)]
+mod behind;

@@ -1,7 +1,7 @@
 //! Pods: which identity, the decision, the account, the patch.
 
 use super::Webhook;
-use super::review::{Answer, Request, Review};
+use super::review::{Answer, Request, Review, Subject};
 use crate::cluster::{NewAccount, describe, is_conflict};
 use crate::snapshot::Key;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::inject::{Instance, inject};
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::{Reason, Refusal};
-use perpro_core::model::Identity;
+use perpro_core::model::{Identity, SecretOwners};
 use perpro_core::names;
 use serde_json::Value;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const MINT_TRIES: usize = 2;
 struct Question {
     pod: AgentPod,
     identity: Identity,
-    siblings: Vec<Identity>,
+    owners: Arc<SecretOwners>,
     policies: Vec<Arc<AgentPolicy>>,
     now: Timestamp,
 }
@@ -32,20 +32,16 @@ impl Question {
     fn ask<T>(&self, decide: impl FnOnce(Context<'_>) -> T) -> T {
         let policies = self.policies.iter().map(AsRef::as_ref);
         let ceiling = Ceiling::of(&self.identity.namespace, policies);
-        decide(Context {
-            identity: &self.identity,
-            siblings: &self.siblings,
-            ceiling: &ceiling,
-            now: self.now,
-        })
+        decide(Context { identity: &self.identity, owners: &self.owners, ceiling: &ceiling, now: self.now })
     }
 
     /// The pod as it would be stored under `account`, and the verdict on that.
     fn rehearse(&self, raw: &Value, account: &str) -> (Value, Verdict) {
         self.ask(|context| {
             let token_seconds = context.ceiling.kubernetes_token_seconds();
-            let injected = inject(raw, Instance { identity: context.identity, account, token_seconds });
-            let verdict = match AgentPod::parse(&injected) {
+            let instance = Instance { identity: context.identity, account, token_seconds };
+            let injected = inject(raw, &self.pod, instance);
+            let verdict = match AgentPod::parse(&injected.to_string()) {
                 Ok(pod) => admit::admit(&pod, context),
                 Err(refusal) => Verdict { refusals: vec![refusal], warnings: Vec::new() },
             };
@@ -54,9 +50,13 @@ impl Question {
     }
 }
 
+/// The creation of pods.
+pub(super) const SUBJECT: Subject =
+    Subject { group: "", version: "v1", kind: "Pod", namespaced: true, operations: &["CREATE"] };
+
 impl Webhook {
     /// Decides, mints, patches; on a dry run decides only.
-    pub(super) async fn mutate(&self, review: &Review) -> Answer {
+    pub(super) async fn mutate(&self, review: &Review<'_>) -> Answer {
         let request = &review.request;
         let question = match self.question(request).await {
             Ok(Some(question)) => question,
@@ -97,7 +97,7 @@ impl Webhook {
     }
 
     /// The whole decision on the pod as all webhooks left it.
-    pub(super) async fn validate(&self, review: &Review) -> Answer {
+    pub(super) async fn validate(&self, review: &Review<'_>) -> Answer {
         let request = &review.request;
         let mut question = match self.question(request).await {
             Ok(Some(question)) => question,
@@ -126,14 +126,15 @@ impl Webhook {
     }
 
     /// Reads the pod and finds its identity; `None` for a pod that is none of ours.
-    async fn question(&self, request: &Request) -> Result<Option<Question>, Refusal> {
-        let pod = AgentPod::parse(&request.object)?;
+    async fn question(&self, request: &Request<'_>) -> Result<Option<Question>, Refusal> {
+        let pod = AgentPod::parse(request.object.text())?;
         if pod.annotation(names::MIRROR_POD).is_some()
             && request.user_info.groups.iter().any(|g| g == "system:nodes")
         {
             // The kubelet's picture of a static pod: NodeRestriction lets a node make only its own.
             tracing::warn!(
                 namespace = request.namespace,
+                pod = pod.metadata.name,
                 "a static pod runs in a governed namespace, outside perpro"
             );
             return Ok(None);
@@ -147,7 +148,7 @@ impl Webhook {
             return Err(Refusal::at(path, Reason::BadIdentityName { name: name.chars().take(63).collect() }));
         }
         if !self.readiness.get() {
-            return Err(Refusal::at("metadata", Reason::WebhookNotReady));
+            return Err(Refusal::at("metadata", self.not_ready()));
         }
         let key = Key { namespace: request.namespace.clone(), identity: name };
         let identity = match self.snapshot.identity(&key) {
@@ -157,13 +158,13 @@ impl Webhook {
         Ok(Some(Question {
             pod,
             identity,
-            siblings: self.snapshot.siblings(&key.namespace),
+            owners: self.snapshot.secret_owners(&key.namespace),
             policies: self.snapshot.policies(),
             now: Timestamp::now(),
         }))
     }
 
-    async fn live_identity(&self, request: &Request, name: &str) -> Result<Identity, Refusal> {
+    async fn live_identity(&self, request: &Request<'_>, name: &str) -> Result<Identity, Refusal> {
         let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
         match self.cluster.identity(&request.namespace, name).await {
             Ok(Some(identity)) => Ok(identity),
@@ -181,7 +182,8 @@ impl Webhook {
                     identity = name,
                     "can't read an identity"
                 );
-                Err(Refusal::at(path, Reason::WebhookNotReady))
+                let why = format!("AgentIdentity \"{name}\" could not be read");
+                Err(Refusal::at(path, Reason::WebhookNotReady { why }))
             }
         }
     }
@@ -222,7 +224,9 @@ impl Webhook {
                 Err(error) => {
                     tracing::error!(
                         error = describe(&error),
+                        namespace = question.identity.namespace,
                         identity = question.identity.name,
+                        account = name,
                         "can't mint an account"
                     );
                     let detail = mint_detail(&error);
@@ -257,19 +261,77 @@ fn overwritten_account(pod: &AgentPod) -> Option<Refusal> {
 }
 
 /// One line per decision.
-fn logged(request: &Request, answer: Answer) -> Answer {
+fn logged(request: &Request<'_>, answer: Answer) -> Answer {
     let metadata = &request.object["metadata"];
     let pod = metadata["name"].as_str().or_else(|| metadata["generateName"].as_str()).unwrap_or_default();
-    let identity = metadata["labels"][names::IDENTITY_LABEL].as_str().unwrap_or_default();
+    let identity = metadata["labels"][names::IDENTITY_LABEL].as_str();
     let namespace = &request.namespace;
     match answer.refusals.first() {
         Some(first) => {
             tracing::info!(namespace, identity, pod, code = first.code(), path = first.path, "pod refused");
         }
         None => {
-            let account = answer.audit.iter().find(|(k, _)| *k == "account").map(|(_, v)| v.as_str());
-            tracing::info!(namespace, identity, pod, account, "pod admitted");
+            tracing::info!(namespace, identity, pod, account = answer.account(), "pod admitted");
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::behind::Behind;
+    use super::*;
+    use serde_json::json;
+
+    /// Identity `bot` in a generation of its spec, with this key for its container.
+    fn identity(generation: i64, key: &str) -> Value {
+        json!([{"apiVersion": "perpro.dev/v1alpha1", "kind": "AgentIdentity",
+            "metadata": {"name": "bot", "namespace": "ns", "uid": "u", "generation": generation,
+                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {names::AUTHOR: "jane", names::AUTHOR_GROUPS: ""}},
+            "spec": {"owner": {"kind": "User", "name": "jane"}, "expiresAt": "2199-01-01T00:00:00Z",
+                "justification": "Reads feedback", "secrets": [{"name": "crm", "rotateBy": "2199-01-01T00:00:00Z"}],
+                "containers": [{"name": "agent", "secretKeys": [{"secret": "crm", "key": key, "env": "KEY"}]}]}}])
+    }
+
+    /// A pod as another replica left it, which knew the identity in this generation.
+    fn stored(generation: i64, key: &str) -> Value {
+        let source = json!({"secretKeyRef": {"name": "crm", "key": key}});
+        json!({"metadata": {"name": "pod", "labels": {names::IDENTITY_LABEL: "bot"},
+                "annotations": {names::IDENTITY_UID: "u", names::IDENTITY_GENERATION: generation.to_string()}},
+            "spec": {"serviceAccountName": "aid-bot-0123456789", "serviceAccount": "aid-bot-0123456789",
+                "automountServiceAccountToken": false, "schedulingGates": [{"name": names::GATE}],
+                "containers": [{"name": "agent", "image": "i", "env": [{"name": "KEY", "valueFrom": source}]}]}})
+    }
+
+    /// The codes that the pod earns at the last look.
+    async fn codes(behind: Behind, pod: Value) -> Vec<&'static str> {
+        let webhook = behind.webhook().await;
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"}, "namespace": "ns", "operation": "CREATE",
+            "userInfo": {"username": "jane"}, "object": pod}});
+        let review = serde_json::to_vec(&review).unwrap();
+        let answer = webhook.validate(&Review::parse(&review, &SUBJECT).unwrap()).await;
+        answer.refusals.iter().map(Refusal::code).collect()
+    }
+
+    #[tokio::test]
+    async fn an_identity_that_the_watch_has_not_shown_yet_has_pods() {
+        let new = || Behind { identities: identity(1, "a"), ..Behind::default() };
+        assert_eq!(codes(new(), stored(1, "a")).await, Vec::<&str>::new());
+        assert_eq!(codes(new(), stored(1, "b")).await, ["AID021", "AID024"]);
+        assert_eq!(codes(Behind::default(), stored(1, "a")).await, ["AID002"]);
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_another_replica_wrote_is_judged_under_the_identity_as_it_is() {
+        let edited = || Behind {
+            seen_identities: identity(1, "a"),
+            identities: identity(2, "b"),
+            ..Behind::default()
+        };
+        assert_eq!(codes(edited(), stored(2, "b")).await, Vec::<&str>::new());
+        assert_eq!(codes(edited(), stored(2, "a")).await, ["AID021", "AID024"], "what was listed once");
+        // Both know it alike; the controller looks at it live before it has any power.
+        assert_eq!(codes(edited(), stored(1, "a")).await, Vec::<&str>::new());
+    }
 }

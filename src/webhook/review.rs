@@ -2,27 +2,32 @@
 //!
 //! The object stays raw JSON: the patch must keep fields that our types don't know.
 
+use crate::runtime::lean;
 use axum::Json;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use json_patch::Patch;
-use perpro_core::decide::refusal::{Refusal, summary};
+use perpro_core::decide::refusal::{Reason, Refusal, summary};
 use perpro_core::names;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::OnceLock;
 
 /// Most causes in an answer: a small pod can earn very many refusals.
 const MAX_CAUSES: usize = 50;
 
 /// What the API server asks.
 #[derive(Debug)]
-pub(super) struct Review {
-    pub(super) request: Request,
+pub(super) struct Review<'a> {
+    pub(super) request: Request<'a>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Request {
+pub(super) struct Request<'a> {
     pub(super) uid: String,
     pub(super) kind: Kind,
     #[serde(default)]
@@ -31,7 +36,11 @@ pub(super) struct Request {
     #[serde(default)]
     pub(super) user_info: UserInfo,
     #[serde(default)]
-    pub(super) object: Value,
+    pub(super) name: String,
+    #[serde(default, borrow)]
+    pub(super) object: Object<'a>,
+    #[serde(default, borrow)]
+    pub(super) old_object: Object<'a>,
     #[serde(default)]
     pub(super) dry_run: Option<bool>,
 }
@@ -44,40 +53,90 @@ pub(super) struct Kind {
     pub(super) kind: String,
 }
 
+/// An object as it was sent. As JSON it is there for whoever looks: a pod that is only to be
+/// validated is read by type, which is cheaper than both.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Object<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(skip)]
+    json: OnceLock<Value>,
+}
+
+impl Object<'_> {
+    /// The text, for a parser of one's own.
+    pub(super) fn text(&self) -> &str {
+        self.text.map_or("null", RawValue::get)
+    }
+}
+
+impl Deref for Object<'_> {
+    type Target = Value;
+
+    /// Without managed fields; null for what else is nested deeper than the parser goes, as for
+    /// what is not there.
+    fn deref(&self) -> &Value {
+        let read = || lean::read(self.text()).unwrap_or_default();
+        self.json.get_or_init(read)
+    }
+}
+
+/// Who asks (authentication.k8s.io/v1 `UserInfo`).
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct UserInfo {
     #[serde(default)]
+    pub(super) username: String,
+    #[serde(default)]
+    pub(super) uid: Option<String>,
+    #[serde(default)]
     pub(super) groups: Vec<String>,
+    #[serde(default)]
+    pub(super) extra: BTreeMap<String, Vec<String>>,
+}
+
+/// What a path decides on; nothing else is ever sent there by an API server with our
+/// configurations.
+pub(super) struct Subject {
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) namespaced: bool,
+    pub(super) operations: &'static [&'static str],
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
+struct Envelope<'a> {
     api_version: String,
     kind: String,
-    request: Option<Request>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
 }
 
-impl Review {
-    /// Reads a review of a pod's creation.
+impl<'a> Review<'a> {
+    /// Reads a review of what `subject` names.
     ///
     /// # Errors
-    /// What is wrong with it, for a 400: nothing else is ever sent here by an API server with our
-    /// configurations.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let envelope: Envelope =
+    /// What is wrong with it, for a 400.
+    pub(super) fn parse(body: &'a [u8], subject: &Subject) -> Result<Self, String> {
+        let envelope: Envelope<'a> =
             serde_json::from_slice(body).map_err(|e| format!("not an AdmissionReview: {e}\n"))?;
         if envelope.api_version != "admission.k8s.io/v1" || envelope.kind != "AdmissionReview" {
             return Err("send an AdmissionReview of admission.k8s.io/v1\n".to_owned());
         }
         let request = envelope.request.ok_or("the AdmissionReview has no request\n")?;
         let Kind { group, version, kind } = &request.kind;
-        if (group.as_str(), version.as_str(), kind.as_str(), request.operation.as_str())
-            != ("", "v1", "Pod", "CREATE")
+        if (group.as_str(), version.as_str(), kind.as_str()) != (subject.group, subject.version, subject.kind)
+            || !subject.operations.contains(&request.operation.as_str())
         {
-            return Err("this path decides on the creation of v1 Pods\n".to_owned());
+            return Err(format!(
+                "this path decides on {} of {}\n",
+                subject.operations.join(", "),
+                subject.kind
+            ));
         }
-        if !names::is_dns_label(&request.namespace) {
+        if subject.namespaced && !names::is_dns_label(&request.namespace) {
             return Err("the request names no namespace\n".to_owned());
         }
         Ok(Self { request })
@@ -95,13 +154,24 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Refuses what the types can't read: nobody could say what it grants.
+    pub(super) fn unreadable() -> Self {
+        let error = "a field has another type than the definition of the kind says".to_owned();
+        Self::refuse(Refusal::at("object", Reason::Unreadable { error }))
+    }
+
     /// Refuses for one reason.
     pub(super) fn refuse(refusal: Refusal) -> Self {
         Self { refusals: vec![refusal], ..Self::default() }
     }
 
+    /// The account that was minted for the pod.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.audit.iter().find(|(key, _)| *key == "account").map(|(_, account)| account.as_str())
+    }
+
     /// The review that carries the answer.
-    pub(super) fn respond(self, review: &Review) -> Json<Value> {
+    pub(super) fn respond(self, review: &Review<'_>) -> Json<Value> {
         let allowed = self.refusals.is_empty();
         let mut response = json!({
             "uid": review.request.uid,
@@ -135,6 +205,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pods;
     use super::*;
     use rstest::rstest;
 
@@ -150,8 +221,18 @@ mod tests {
 
     #[test]
     fn reads_the_creation_of_a_pod() {
-        let review = Review::parse(&body(|_| {})).unwrap();
+        let body = body(|_| {});
+        let review = Review::parse(&body, &pods::SUBJECT).unwrap();
         assert_eq!((review.request.namespace.as_str(), review.request.dry_run), ("ns", None));
+    }
+
+    #[test]
+    fn an_object_is_there_as_text_and_as_json() {
+        let body = body(|r| r["request"]["object"] = json!({"spec": {"x": [1]}}));
+        let review = Review::parse(&body, &pods::SUBJECT).unwrap();
+        assert_eq!(review.request.object.text(), r#"{"spec":{"x":[1]}}"#);
+        assert_eq!(review.request.object["spec"]["x"][0], 1);
+        assert!(review.request.old_object.is_null());
     }
 
     #[rstest]
@@ -166,6 +247,6 @@ mod tests {
     #[case::path_for_a_namespace(body(|r| r["request"]["namespace"] = json!("../kube-system")))]
     #[case::no_namespace(body(|r| r["request"]["namespace"] = json!("")))]
     fn answers_rubbish_with_words(#[case] body: Vec<u8>) {
-        assert!(Review::parse(&body).unwrap_err().ends_with('\n'));
+        assert!(Review::parse(&body, &pods::SUBJECT).unwrap_err().ends_with('\n'));
     }
 }

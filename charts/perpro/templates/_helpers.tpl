@@ -1,6 +1,61 @@
+{{/* Name of the application, in labels. */}}
+{{- define "perpro.name" -}}
+{{- .Values.nameOverride | default "perpro" }}
+{{- end }}
+
+{{/* First part of the names of our objects. Not made from the release's name: there is one release per cluster. */}}
+{{- define "perpro.fullname" -}}
+{{- .Values.fullnameOverride | default (include "perpro.name" .) }}
+{{- end }}
+
+{{/*
+Name of both webhook configurations, and first part of the names of admission policies. Fixed: policies guard
+these objects by name, and our processes look for them.
+*/}}
+{{- define "perpro.admission" -}}
+perpro
+{{- end }}
+
+{{/* Namespace of everything that has one. */}}
+{{- define "perpro.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
+{{/* Name of a component's objects. Arguments: root, component. */}}
+{{- define "perpro.component" -}}
+{{ include "perpro.fullname" (index . 0) }}-{{ index . 1 }}
+{{- end }}
+
+{{/*
+Name of a component's service account. The certificate hook has one of its own, which is there only while it
+runs, unless the accounts are made by somebody else. Arguments: root, component.
+*/}}
+{{- define "perpro.account" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := (index $root.Values (trimSuffix "-hook" $component)).serviceAccount -}}
+{{- if not $values.create -}}
+{{- $values.name }}
+{{- else if $values.name -}}
+{{- printf "%s%s" $values.name (hasSuffix "-hook" $component | ternary "-hook" "") }}
+{{- else -}}
+{{- include "perpro.component" . }}
+{{- end }}
+{{- end }}
+
+{{/* A component as the API server sees it when it calls. Arguments: root, component. */}}
+{{- define "perpro.user" -}}
+system:serviceaccount:{{ include "perpro.namespace" (index . 0) }}:{{ include "perpro.account" . }}
+{{- end }}
+
+{{/* Namespaces that are never governed, as a JSON list. */}}
+{{- define "perpro.exempt" -}}
+{{- list "kube-system" (include "perpro.namespace" .) | uniq | toJson }}
+{{- end }}
+
 {{/* Labels by which a component's pods are selected. Arguments: root, component. */}}
 {{- define "perpro.selector" -}}
-app.kubernetes.io/name: perpro
+app.kubernetes.io/name: {{ include "perpro.name" (index . 0) }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
@@ -19,70 +74,19 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- toYaml (merge $ours $further $root.Values.commonLabels) }}
 {{- end }}
 
-{{/* Metadata of a component's pods. Arguments: root, component. */}}
-{{- define "perpro.podMetadata" -}}
-{{- $values := index (index . 0).Values (index . 1) -}}
+{{/* Metadata of an object. Arguments: root, component, name, namespaced or cluster, annotations. */}}
+{{- define "perpro.metadata" -}}
+{{- $root := index . 0 -}}
+name: {{ index . 2 }}
+{{- if eq (index . 3) "namespaced" }}
+namespace: {{ include "perpro.namespace" $root }}
+{{- end }}
 labels:
-  {{- include "perpro.labels" (append . $values.podLabels) | nindent 2 }}
-{{- with $values.podAnnotations }}
+  {{- include "perpro.labels" (list $root (index . 1)) | nindent 2 }}
+{{- if gt (len .) 4 }}
+{{- with index . 4 }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-
-{{/* What the pods of all components share. Arguments: root, component, service account. */}}
-{{- define "perpro.pod" -}}
-{{- $root := index . 0 -}}
-{{- $values := index $root.Values (index . 1) -}}
-serviceAccountName: {{ index . 2 }}
-automountServiceAccountToken: true
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
-{{- with $root.Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with $values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
-
-{{/* What the containers of all components share, but for args and env. Arguments: root, component. */}}
-{{- define "perpro.container" -}}
-{{- $root := index . 0 -}}
-name: {{ index . 1 }}
-image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) }}
-imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-{{- with (index $root.Values (index . 1)).resources }}
-resources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
-
-{{/* Namespaces that are never governed, as a JSON list. */}}
-{{- define "perpro.exempt" -}}
-{{- list "kube-system" .Release.Namespace | uniq | toJson }}
 {{- end }}

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "AgentIdentityStatus",
     derive = "PartialEq",
     doc = "Who owns an AI agent, until when, why, and what each of its containers may have.",
-    validation = Rule::new("self.metadata.name.size() <= 48 && !self.metadata.name.contains('.')").message("AID040 name an AgentIdentity with a DNS label of at most 48 characters: account names are made from it"),
+    validation = Rule::new("self.metadata.name.size() <= 48 && !self.metadata.name.contains('.')").message("AID040 name an AgentIdentity with a DNS label of at most 48 characters: account names are made from it (kubectl perpro explain AID040)"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner.name"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Pods", type_ = "integer", json_path = ".status.instances"),
@@ -30,29 +30,35 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.permissions) || self.permissions.map(p, p.apiGroups.size() * p.resources.size() * p.verbs.size() * (has(p.resourceNames) && p.resourceNames.size() > 0 ? p.resourceNames.size() : 1)).sum() <= 200").message("AID035 list at most 200 permissions: this is what the rules expand to, one per group, resource, name and verb").field_path(".permissions"))]
-#[x_kube(validation = Rule::new("!has(self.containers) || self.containers.all(c, !has(c.secretKeys) || c.secretKeys.all(k, has(self.secrets) && self.secrets.exists(s, s.name == k.secret)))").message("AID043 list every Secret that secretKeys names under spec.secrets, with the date to rotate it by").field_path(".containers"))]
+#[x_kube(validation = Rule::new("!has(self.permissions) || self.permissions.map(p, p.apiGroups.size() * p.resources.size() * p.verbs.size() * (has(p.resourceNames) && p.resourceNames.size() > 0 ? p.resourceNames.size() : 1)).sum() <= 200").message("AID035 list at most 200 permissions: this is what the rules expand to, one per group, resource, name and verb (kubectl perpro explain AID035)").field_path(".permissions"))]
+#[x_kube(validation = Rule::new("!has(self.containers) || self.containers.all(c, !has(c.secretKeys) || c.secretKeys.all(k, has(self.secrets) && self.secrets.exists(s, s.name == k.secret)))").message("AID043 list every Secret that secretKeys names under spec.secrets, with the date to rotate it by (kubectl perpro explain AID043)").field_path(".containers"))]
 pub struct AgentIdentitySpec {
     /// Who answers for the agent, named as the API server names them.
     pub owner: Owner,
+    /// Whom to ask about the agent: people, groups, channels, in any form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub contacts: Vec<String>,
     /// When the identity ends (RFC 3339). There is no default.
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200"))]
+    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
     #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub expires_at: Time,
     /// Why the agent exists and needs what it gets.
     #[schemars(length(min = 10, max = 512))]
-    #[x_kube(validation = Rule::new("self.trim().size() >= 10 && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID042 say in 10 to 512 characters, without control characters, why the agent needs what it gets"))]
+    #[x_kube(validation = Rule::new("self.trim().size() >= 10 && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID042 say in 10 to 512 characters, without control characters, why the agent needs what it gets (kubectl perpro explain AID042)"))]
     pub justification: String,
     /// Stops the agent: no new pods, the power of running ones ends, then they do.
     #[serde(default)]
     pub suspended: bool,
-    /// What the agent may do at the API server in its own namespace. What goes over the
-    /// ceiling of the namespace's AgentPolicies is withheld and listed in status.
+    /// What the agent may do at the API server in its own namespace. Who writes it must hold it.
+    /// What goes over the ceiling of the namespace's AgentPolicies is refused; what a later,
+    /// lower ceiling cuts is withheld and listed in status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(p, p.apiGroups.all(g, !g.contains('*')) && p.resources.all(r, !r.contains('*')) && p.verbs.all(v, !v.contains('*')) && (!has(p.resourceNames) || p.resourceNames.all(n, !n.contains('*'))))").message("AID030 name each API group, resource and verb: an agent's permissions hold no wildcard, nor a part of one"))]
-    #[x_kube(validation = Rule::new("self.all(p, p.verbs.all(v, v in ['*', 'get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']))").message("AID031 use the verbs get, list, watch, create, update, patch, delete, deletecollection: no other can be granted to an agent"))]
+    #[x_kube(validation = Rule::new("self.all(p, p.apiGroups.all(g, !g.contains('*')) && p.resources.all(r, !r.contains('*')) && p.verbs.all(v, !v.contains('*')) && (!has(p.resourceNames) || p.resourceNames.all(n, !n.contains('*'))))").message("AID030 name each API group, resource and verb: an agent's permissions hold no wildcard, nor a part of one (kubectl perpro explain AID030)"))]
+    #[x_kube(validation = Rule::new("self.all(p, p.verbs.all(v, v in ['*', 'get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']))").message("AID031 use the verbs get, list, watch, create, update, patch, delete, deletecollection: no other can be granted to an agent (kubectl perpro explain AID031)"))]
     pub permissions: Vec<PermissionRule>,
     /// The static Secrets that this identity owns. A Secret belongs to one identity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +80,7 @@ pub struct Owner {
     pub kind: OwnerKind,
     /// Name of the user or group.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new("self.trim() == self && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID041 name the owner as the API server does: no blank at either end, no control characters"))]
+    #[x_kube(validation = Rule::new("self.trim() == self && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID041 name the owner as the API server does: no blank at either end, no control characters (kubectl perpro explain AID041)"))]
     pub name: String,
 }
 
@@ -107,7 +113,7 @@ pub struct OwnedSecret {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// When its value must have been replaced (RFC 3339). After that no new pod starts with it.
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200"))]
+    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
     #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub rotate_by: Time,
 }
@@ -132,7 +138,7 @@ pub struct ContainerGrant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["secret", "key"]))]
-    #[x_kube(validation = Rule::new("self.all(k, !has(k.env) || self.filter(o, has(o.env) && o.env == k.env).size() == 1) && self.all(k, !has(k.path) || self.filter(o, has(o.path) && o.path == k.path).size() == 1)").message("AID045 give each key of a container an environment variable and a path of its own"))]
+    #[x_kube(validation = Rule::new("self.all(k, !has(k.env) || self.filter(o, has(o.env) && o.env == k.env).size() == 1) && self.all(k, !has(k.path) || self.filter(o, has(o.path) && o.path == k.path).size() == 1)").message("AID045 give each key of a container an environment variable and a path of its own (kubectl perpro explain AID045)"))]
     pub secret_keys: Vec<SecretKeyGrant>,
 }
 
@@ -148,7 +154,7 @@ pub enum KubernetesAccess {
 
 /// One key of a Secret for one container.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[x_kube(validation = Rule::new("has(self.env) || has(self.path)").message("AID044 say how the container gets the key: set env, path, or both"))]
+#[x_kube(validation = Rule::new("has(self.env) || has(self.path)").message("AID044 say how the container gets the key: set env, path, or both (kubectl perpro explain AID044)"))]
 pub struct SecretKeyGrant {
     /// Name of the Secret; must be listed under `spec.secrets`.
     #[schemars(length(min = 1, max = 253))]
@@ -181,14 +187,45 @@ pub struct AgentIdentityStatus {
     #[schemars(length(max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Live instances: pods that hold a claimed account.
+    /// Live instances: pods that hold a claimed account. A larger number is written at most every 5 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<i64>,
-    /// What `spec.permissions` asks for and the ceiling withholds.
+    /// When the identity ends: `spec.expiresAt`, or earlier where an AgentPolicy shortens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_expires_at: Option<Time>,
+    /// What its author was found to hold. Asked once per generation: people leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Authorization>,
+    /// What `spec.permissions` asks for and is withheld: its author does not hold it, or the
+    /// ceiling is lower.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub withheld_permissions: Vec<WithheldPermission>,
+}
+
+/// What the author of an identity held when the controller asked (SubjectAccessReview).
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorization {
+    /// The recorded author that was asked about.
+    pub author: String,
+    /// Generation of the spec that was asked about.
+    pub generation: i64,
+    /// Since when: a policy's `maxLifetimeDays` counts from here. Narrowing keeps it.
+    pub since: Time,
+    /// `spec.expiresAt` at that time; a later one is asked about anew.
+    pub expires_at: Time,
+    /// Of `spec.permissions`, what the author held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub permissions: Vec<PermissionRule>,
+    /// Of `spec.secrets`, those that the author could read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub secrets: Vec<String>,
 }
 
 /// Permissions on one resource that are withheld, and why.

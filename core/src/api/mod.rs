@@ -6,11 +6,11 @@ mod identity;
 mod policy;
 
 pub use identity::{
-    AgentIdentity, AgentIdentitySpec, AgentIdentityStatus, ContainerGrant, KubernetesAccess, OwnedSecret,
-    Owner, OwnerKind, SecretKeyGrant, WithheldPermission,
+    AgentIdentity, AgentIdentitySpec, AgentIdentityStatus, Authorization, ContainerGrant, KubernetesAccess,
+    OwnedSecret, Owner, OwnerKind, SecretKeyGrant, WithheldPermission,
 };
 use kube::CustomResourceExt;
-pub use policy::{AgentPolicy, AgentPolicySpec};
+pub use policy::{AgentPolicy, AgentPolicySpec, OwnerPatterns};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use schemars::JsonSchema;

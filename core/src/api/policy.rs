@@ -28,9 +28,17 @@ pub struct AgentPolicySpec {
     /// Exact names, or `*` alone for every namespace that no other policy names.
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 63)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("self.size() == 1 || !self.exists(n, n == '*')").message("AID050 name namespaces exactly, or give '*' alone"))]
-    #[x_kube(validation = Rule::new("self.all(n, n == '*' || !n.contains('*'))").message("AID050 name namespaces exactly, or give '*' alone: patterns are not supported"))]
+    #[x_kube(validation = Rule::new("self.size() == 1 || !self.exists(n, n == '*')").message("AID050 name namespaces exactly, or give '*' alone (kubectl perpro explain AID050)"))]
+    #[x_kube(validation = Rule::new("self.all(n, n == '*' || !n.contains('*'))").message("AID050 name namespaces exactly, or give '*' alone: patterns are not supported (kubectl perpro explain AID050)"))]
     pub namespaces: Vec<String>,
+    /// Who can own an identity; anybody, when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<OwnerPatterns>,
+    /// Longest life of an identity in days, from when it was last widened. What is over is refused; a later,
+    /// shorter one ends identities earlier than they say.
+    #[serde(default = "AgentPolicySpec::default_max_lifetime_days")]
+    #[schemars(range(min = 1, max = 3650), extend("format" = "int32"))]
+    pub max_lifetime_days: u32,
     /// The most that an identity's permissions can be. `*` stands for every group, resource or
     /// verb, but never for the powers that only `elevatedPermissions` lifts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,8 +50,14 @@ pub struct AgentPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(p, p.apiGroups.all(g, !g.contains('*')) && p.resources.all(r, !r.contains('*')) && p.verbs.all(v, !v.contains('*')))").message("AID051 name each elevated group, resource and verb exactly, without wildcards"))]
+    #[x_kube(validation = Rule::new("self.all(p, p.apiGroups.all(g, !g.contains('*')) && p.resources.all(r, !r.contains('*')) && p.verbs.all(v, !v.contains('*')))").message("AID051 name each elevated group, resource and verb exactly, without wildcards (kubectl perpro explain AID051)"))]
     pub elevated_permissions: Vec<PermissionRule>,
+    /// Prefixes of the images that agent pods can run, each ending at `/`, `:` or `@` of the image; any, when not
+    /// set. For every container of the pod, listed in its identity or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 512)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub images: Option<Vec<String>>,
     /// Pull Secrets that agent pods can name; any, when not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
@@ -62,6 +76,25 @@ pub struct AgentPolicySpec {
     #[serde(default = "AgentPolicySpec::default_drain_seconds")]
     #[schemars(range(min = 0, max = 3600), extend("format" = "int32"))]
     pub drain_seconds: u32,
+    /// How long, in seconds, a running pod may keep a Secret, token or container that its identity lists no more.
+    #[serde(default = "AgentPolicySpec::default_stale_seconds")]
+    #[schemars(range(min = 0, max = 86400), extend("format" = "int32"))]
+    pub stale_seconds: u32,
+}
+
+/// Patterns of who can own an identity; `*` stands for any run of characters.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct OwnerPatterns {
+    /// Patterns of user names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub users: Vec<String>,
+    /// Patterns of group names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub groups: Vec<String>,
 }
 
 impl AgentPolicySpec {
@@ -74,6 +107,18 @@ impl AgentPolicySpec {
     /// Default of `kubernetesTokenSeconds`, in seconds.
     #[must_use]
     pub fn default_kubernetes_token_seconds() -> u32 {
+        900
+    }
+
+    /// Default of `maxLifetimeDays`, in days.
+    #[must_use]
+    pub fn default_max_lifetime_days() -> u32 {
+        365
+    }
+
+    /// Default of `staleSeconds`, in seconds.
+    #[must_use]
+    pub fn default_stale_seconds() -> u32 {
         900
     }
 

@@ -2,13 +2,13 @@
 //! by the controller on the live pod before it gives the pod any power.
 
 use super::ceiling::Ceiling;
-use super::credentials::{Place, What, credentials};
+use super::credentials::{Credential, Place, What, credentials};
 use super::inject::{is_file, is_usual_token};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::{image, isolation};
 use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
-use crate::model::{Identity, IdentityEnd};
+use crate::model::{Identity, IdentityEnd, SecretOwners};
 use crate::names;
 use jiff::Timestamp;
 
@@ -17,8 +17,8 @@ use jiff::Timestamp;
 pub struct Context<'a> {
     /// The identity that the pod names.
     pub identity: &'a Identity,
-    /// All identities of the namespace; itself may be among them.
-    pub siblings: &'a [Identity],
+    /// To whom the Secrets of the namespace belong.
+    pub owners: &'a SecretOwners,
     /// The policies that bound the namespace.
     pub ceiling: &'a Ceiling<'a>,
     /// The time.
@@ -37,35 +37,39 @@ pub struct Verdict {
 /// Whether `identity` can have new pods at all. Cheap: asked before a pod is looked at.
 #[must_use]
 pub fn identity_refusals(context: Context<'_>) -> Vec<Refusal> {
-    let Context { identity, siblings, now, .. } = context;
+    let Context { identity, owners, now, .. } = context;
     let name = || identity.name.clone();
     let label = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
-    let ended = identity.ended(now).map(|end| match end {
+    let ended = context.ceiling.ended(identity, now).map(|end| match end {
         IdentityEnd::Deleted => {
             Reason::UnknownIdentity { identity: name(), namespace: identity.namespace.clone() }
         }
         IdentityEnd::Suspended => Reason::Suspended { identity: name() },
         IdentityEnd::Expired => {
-            Reason::Expired { identity: name(), at: identity.spec.expires_at.0.to_string() }
+            Reason::Expired { identity: name(), at: context.ceiling.expires_at(identity).to_string() }
         }
     });
     let overdue = identity.spec.secrets.iter().filter(|s| s.rotate_by.0 <= now).map(|s| {
         Reason::RotationOverdue { secret: s.name.clone(), identity: name(), at: s.rotate_by.0.to_string() }
     });
     let shared = identity.spec.secrets.iter().filter_map(|s| {
-        let owner = secret_owner(identity, siblings, &s.name)?;
-        Some(Reason::SharedSecret { secret: s.name.clone(), identity: name(), owner: owner.name.clone() })
+        let owner = owners.of(&s.name).filter(|owner| owner.precedes(identity))?;
+        Some(Reason::SharedSecret { secret: s.name.clone(), identity: name(), owner: owner.identity.clone() })
     });
-    ended.into_iter().chain(overdue).chain(shared).map(|r| Refusal::at(label.clone(), r)).collect()
-}
-
-/// The older identity to which a Secret that `identity` lists belongs, if there is one.
-#[must_use]
-pub fn secret_owner<'a>(identity: &Identity, siblings: &'a [Identity], secret: &str) -> Option<&'a Identity> {
-    siblings
-        .iter()
-        .filter(|s| s.uid != identity.uid && s.lists_secret(secret) && s.precedes(identity))
-        .min_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)))
+    let nobody = identity.author.is_none().then(|| Reason::NoAuthor { identity: name() });
+    // What was not asked yet is no reason: no pod is claimed before it was.
+    let unread = identity.authorized().into_iter().flat_map(|authorized| {
+        let open = identity.spec.secrets.iter().filter(|s| !authorized.secrets.contains(&s.name));
+        open.map(|s| Reason::AuthorCantRead { secret: s.name.clone() })
+    });
+    ended
+        .into_iter()
+        .chain(nobody)
+        .chain(unread)
+        .chain(overdue)
+        .chain(shared)
+        .map(|r| Refusal::at(label.clone(), r))
+        .collect()
 }
 
 /// The whole decision on a pod as it will be stored.
@@ -77,9 +81,10 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(marks(pod, identity));
     refusals.extend(injected(pod, identity));
     refusals.extend(isolation::holes(pod));
-    refusals.extend(images(pod, identity));
-    refusals.extend(extra(pod, context));
-    refusals.extend(missing(pod, identity));
+    refusals.extend(images(pod, context));
+    let held = credentials(pod);
+    refusals.extend(extra(&held, context));
+    refusals.extend(missing(pod, identity, &held));
     refusals.extend(pull_secrets(pod, context));
     for field in &pod.unknown {
         let into_container =
@@ -107,7 +112,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
 
 /// Labels and annotations under our prefix that are not exactly what we write.
 fn marks(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
-    let meta = &pod.pod.metadata;
+    let meta = &pod.metadata;
     let foreign = |map: &'static str, key: &str| {
         Refusal::at(format!("metadata.{map}[{key}]"), Reason::ForgedMark { mark: key.to_owned() })
     };
@@ -174,11 +179,17 @@ fn grant<'a>(identity: &'a Identity, container: Option<&str>) -> Option<&'a Cont
     identity.spec.containers.iter().find(|g| Some(g.name.as_str()) == container)
 }
 
-fn images(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
+fn images(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
+    let identity = context.identity;
     let mut found = Vec::new();
     for container in pod.containers() {
-        let Some(grant) = grant(identity, Some(container.name)) else { continue };
         let image = container.image.unwrap_or_default();
+        if let Err(policies) = context.ceiling.allows_image(image) {
+            let (container_name, image) = (container.name.to_owned(), image.to_owned());
+            let reason = Reason::ImageOverCeiling { container: container_name, image, policies };
+            found.push(Refusal::at(format!("{}.image", container.path), reason));
+        }
+        let Some(grant) = grant(identity, Some(container.name)) else { continue };
         if !grant.images.is_empty() && !grant.images.iter().any(|p| image::matches(image, p)) {
             let reason = Reason::ImageNotAllowed {
                 container: container.name.to_owned(),
@@ -191,42 +202,45 @@ fn images(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
     found
 }
 
+/// Whether the pod still holds nothing but what the identity lists. Not whether it is admissible:
+/// a running pod keeps a token that a later policy would make shorter.
+#[must_use]
+pub fn is_covered(holds: &[Credential], identity: &Identity) -> bool {
+    holds.iter().all(|c| unlisted(c.clone(), identity, i64::MAX).is_none())
+}
+
 /// Credentials that the pod holds and the identity does not list.
-fn extra(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
-    let identity = context.identity;
+fn extra(held: &[Credential], context: Context<'_>) -> Vec<Refusal> {
     let limit = i64::from(context.ceiling.kubernetes_token_seconds());
-    let verdict = |container: Option<String>, what: What| -> Option<Reason> {
-        let grant = grant(identity, container.as_deref());
-        let identity = identity.name.clone();
-        match what {
-            What::SecretKey { secret, key, place: _ } => {
-                let listed =
-                    grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == secret && k.key == key));
-                (!listed).then_some(Reason::UnlistedSecretKey { container, secret, key, identity })
-            }
-            What::WholeSecret { secret, by } => Some(Reason::WholeSecret { container, secret, by, identity }),
-            What::Token { audience: None, seconds, .. }
-                if grant.is_some_and(|g| g.kubernetes_access == KubernetesAccess::Token) =>
-            {
-                // Without a number the API server gives an hour.
-                (seconds.unwrap_or(3600) > limit).then_some(Reason::TokenTooLong { container, limit })
-            }
-            What::Token { audience, .. } => Some(Reason::UnlistedToken { container, audience, identity }),
-            What::PodCertificate => Some(Reason::PodCertificate { container }),
-            What::FromFile { env } => {
-                Some(Reason::FromFile { container: container.unwrap_or_default(), env })
-            }
+    held.iter().filter_map(|c| unlisted(c.clone(), context.identity, limit)).collect()
+}
+
+fn unlisted(credential: Credential, identity: &Identity, limit: i64) -> Option<Refusal> {
+    let Credential { container, path, what } = credential;
+    let grant = grant(identity, container.as_deref());
+    let identity = identity.name.clone();
+    let reason = match what {
+        What::SecretKey { secret, key, place: _ } => {
+            let listed =
+                grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == secret && k.key == key));
+            (!listed).then_some(Reason::UnlistedSecretKey { container, secret, key, identity })
         }
+        What::WholeSecret { secret, by } => Some(Reason::WholeSecret { container, secret, by, identity }),
+        What::Token { audience: None, seconds, .. }
+            if grant.is_some_and(|g| g.kubernetes_access == KubernetesAccess::Token) =>
+        {
+            // Without a number the API server gives an hour.
+            (seconds.unwrap_or(3600) > limit).then_some(Reason::TokenTooLong { container, limit })
+        }
+        What::Token { audience, .. } => Some(Reason::UnlistedToken { container, audience, identity }),
+        What::PodCertificate => Some(Reason::PodCertificate { container }),
+        What::FromFile { env } => Some(Reason::FromFile { container: container.unwrap_or_default(), env }),
     };
-    credentials(pod)
-        .into_iter()
-        .filter_map(|c| verdict(c.container, c.what).map(|reason| Refusal::at(c.path, reason)))
-        .collect()
+    reason.map(|reason| Refusal::at(path, reason))
 }
 
 /// Credentials that the identity lists and a container of the pod lacks.
-fn missing(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
-    let held = credentials(pod);
+fn missing(pod: &AgentPod, identity: &Identity, held: &[Credential]) -> Vec<Refusal> {
     let mut found = Vec::new();
     for container in pod.containers() {
         let Some(grant) = grant(identity, Some(container.name)) else { continue };
@@ -287,9 +301,9 @@ fn pull_secrets(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
     for (i, secret) in pod.spec.image_pull_secrets.iter().flatten().enumerate() {
         let path = format!("spec.imagePullSecrets[{i}]");
         let name = secret.name.clone();
-        let owners = context.siblings.iter().chain([context.identity]);
-        if let Some(owner) = owners.into_iter().find(|s| s.lists_secret(&name)) {
-            let reason = Reason::PullSecretOwned { secret: name.clone(), identity: owner.name.clone() };
+        let own = || context.identity.lists_secret(&name).then_some(&context.identity.name);
+        if let Some(owner) = context.owners.of(&name).map(|o| &o.identity).or_else(own) {
+            let reason = Reason::PullSecretOwned { secret: name.clone(), identity: owner.clone() };
             found.push(Refusal::at(path.clone(), reason));
         }
         if !context.ceiling.allows_pull_secret(&name) {

@@ -2,8 +2,11 @@
 
 use super::powers::{Power, power};
 use super::refusal::Reason;
-use crate::api::{AgentPolicy, AgentPolicySpec, PermissionRule, WithheldPermission};
-use crate::model::Permission;
+use super::rules::{compact, covers, expand};
+use super::{image, times};
+use crate::api::{AgentPolicy, AgentPolicySpec, Owner, OwnerKind, PermissionRule, WithheldPermission};
+use crate::model::{Identity, IdentityEnd, Permission};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +61,65 @@ impl<'a> Ceiling<'a> {
         self.least(|p| p.drain_seconds).unwrap_or_else(AgentPolicySpec::default_drain_seconds)
     }
 
+    /// How long a running pod may keep what its identity lists no more, in seconds.
+    #[must_use]
+    pub fn stale_seconds(&self) -> u32 {
+        self.least(|p| p.stale_seconds).unwrap_or_else(AgentPolicySpec::default_stale_seconds)
+    }
+
+    /// Longest life of an identity, in days.
+    #[must_use]
+    pub fn max_lifetime_days(&self) -> u32 {
+        self.least(|p| p.max_lifetime_days).unwrap_or_else(AgentPolicySpec::default_max_lifetime_days)
+    }
+
+    /// When `identity` ends: as it says, or earlier where its life would be too long.
+    #[must_use]
+    pub fn expires_at(&self, identity: &Identity) -> Timestamp {
+        let said = identity.spec.expires_at.0;
+        let bound = |since| times::lives_until(since, self.max_lifetime_days());
+        identity.authorized_before().map_or(said, |a| bound(a.since.0).min(said))
+    }
+
+    /// Whether `identity` is over at `now`, and why.
+    #[must_use]
+    pub fn ended(&self, identity: &Identity, now: Timestamp) -> Option<IdentityEnd> {
+        identity.ended(self.expires_at(identity), now)
+    }
+
+    /// Whether `owner` may own an identity.
+    ///
+    /// # Errors
+    /// The policies that do not name them.
+    pub fn allows_owner(&self, owner: &Owner) -> Result<(), Vec<String>> {
+        let against = self.naming(|p| {
+            p.owners.as_ref().is_none_or(|o| {
+                let patterns = match owner.kind {
+                    OwnerKind::User => &o.users,
+                    OwnerKind::Group => &o.groups,
+                };
+                patterns.iter().any(|p| glob(p, &owner.name))
+            })
+        });
+        if against.is_empty() { Ok(()) } else { Err(against) }
+    }
+
+    /// Whether an agent pod may run this image.
+    ///
+    /// # Errors
+    /// The policies that do not list it.
+    pub fn allows_image(&self, image: &str) -> Result<(), Vec<String>> {
+        let against = self.naming(|p| {
+            p.images.as_ref().is_none_or(|prefixes| prefixes.iter().any(|p| image::matches(image, p)))
+        });
+        if against.is_empty() { Ok(()) } else { Err(against) }
+    }
+
+    /// Names of the policies for which `holds` does not.
+    fn naming(&self, holds: impl Fn(&AgentPolicySpec) -> bool) -> Vec<String> {
+        self.policies.iter().filter(|(_, p)| !holds(p)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Whether a pod may name this pull Secret.
     #[must_use]
     pub fn allows_pull_secret(&self, name: &str) -> bool {
@@ -67,32 +129,30 @@ impl<'a> Ceiling<'a> {
             .all(|l| l.iter().any(|s| s == name))
     }
 
-    /// The part of `rules` that lies under the ceiling, and the part that does not.
+    /// The part of an identity's permissions that its author held and that lies under the
+    /// ceiling, and the part that is withheld.
     #[must_use]
-    pub fn clip(&self, rules: &[PermissionRule]) -> Clipped {
-        let mut granted = BTreeMap::<_, BTreeSet<String>>::new();
+    pub fn clip(&self, identity: &Identity) -> Clipped {
+        let held = identity.authorized_before().map(|a| a.permissions.as_slice()).unwrap_or_default();
+        let held: BTreeSet<_> = held.iter().flat_map(expand).collect();
+        self.divide(&identity.spec.permissions, |permission| held.contains(permission))
+    }
+
+    fn divide(&self, rules: &[PermissionRule], held: impl Fn(&Permission) -> bool) -> Clipped {
+        let mut granted = Vec::new();
         let mut withheld = BTreeMap::<_, BTreeSet<String>>::new();
         for permission in rules.iter().flat_map(expand) {
-            let verdict = self.verdict(&permission);
-            let Permission { group, resource, name, verb } = permission;
-            match verdict {
-                Ok(()) => granted.entry((group, resource, name)).or_default().insert(verb),
-                Err(reason) => {
-                    let reason = format!("{}: {reason}", reason.code());
-                    withheld.entry((group, resource, name, reason)).or_default().insert(verb)
-                }
-            };
+            let author = || if held(&permission) { Ok(()) } else { Err(Reason::AuthorLacks) };
+            if let Err(reason) = self.verdict(&permission).and_then(|()| author()) {
+                let Permission { group, resource, name, verb } = permission;
+                let reason = format!("{}: {reason}", reason.code());
+                withheld.entry((group, resource, name, reason)).or_default().insert(verb);
+            } else {
+                granted.push(permission);
+            }
         }
         Clipped {
-            rules: granted
-                .into_iter()
-                .map(|((group, resource, name), verbs)| PermissionRule {
-                    api_groups: vec![group],
-                    resources: vec![resource],
-                    resource_names: name.into_iter().collect(),
-                    verbs: verbs.into_iter().collect(),
-                })
-                .collect(),
+            rules: compact(granted),
             withheld: withheld
                 .into_iter()
                 .map(|((api_group, resource, resource_name, reason), verbs)| WithheldPermission {
@@ -106,18 +166,16 @@ impl<'a> Ceiling<'a> {
         }
     }
 
-    fn verdict(&self, permission: &Permission) -> Result<(), Reason> {
+    /// Whether the ceiling lets a permission through.
+    pub(super) fn verdict(&self, permission: &Permission) -> Result<(), Reason> {
         let elevated = power(permission)? == Power::Elevated;
         if self.policies.is_empty() {
             return Err(Reason::NoPolicy);
         }
-        let rules = |p: &'a AgentPolicySpec| if elevated { &p.elevated_permissions } else { &p.permissions };
-        let over: Vec<_> = self
-            .policies
-            .iter()
-            .filter(|(_, p)| !rules(p).iter().any(|r| covers(r, permission)))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let over = self.naming(|p| {
+            let rules = if elevated { &p.elevated_permissions } else { &p.permissions };
+            rules.iter().any(|r| covers(r, permission))
+        });
         match (over.is_empty(), elevated) {
             (true, _) => Ok(()),
             (false, true) => Err(Reason::Elevated),
@@ -130,35 +188,19 @@ impl<'a> Ceiling<'a> {
     }
 }
 
-fn expand(rule: &PermissionRule) -> impl Iterator<Item = Permission> {
-    let names: Vec<_> = match rule.resource_names.as_slice() {
-        [] => vec![None],
-        names => names.iter().cloned().map(Some).collect(),
-    };
-    let mut all = Vec::new();
-    for group in &rule.api_groups {
-        for resource in &rule.resources {
-            for name in &names {
-                all.extend(rule.verbs.iter().map(|verb| Permission {
-                    group: group.clone(),
-                    resource: resource.clone(),
-                    name: name.clone(),
-                    verb: verb.clone(),
-                }));
-            }
+/// `*` in a pattern stands for any run of characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<_> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
         }
     }
-    all.into_iter()
-}
-
-/// Whether a ceiling's rule covers a permission, as the RBAC authorizer would.
-fn covers(rule: &PermissionRule, permission: &Permission) -> bool {
-    let has = |list: &[String], wanted: &str| list.iter().any(|x| x == wanted || x == "*");
-    has(&rule.api_groups, &permission.group)
-        && has(&rule.resources, &permission.resource)
-        && has(&rule.verbs, &permission.verb)
-        && (rule.resource_names.is_empty()
-            || permission.name.as_ref().is_some_and(|n| rule.resource_names.contains(n)))
+    text.ends_with(last)
 }
 
 #[cfg(test)]
@@ -187,17 +229,25 @@ mod tests {
                 max_instances: 1000,
                 kubernetes_token_seconds: 900,
                 drain_seconds: 30,
+                owners: None,
+                max_lifetime_days: 365,
+                images: None,
+                stale_seconds: 900,
             },
         )
     }
 
+    fn clip(policies: &[AgentPolicy], wanted: &PermissionRule) -> Clipped {
+        Ceiling::of("ns", policies).divide(std::slice::from_ref(wanted), |_| true)
+    }
+
     fn granted(policies: &[AgentPolicy], wanted: &PermissionRule) -> Vec<String> {
-        let clipped = Ceiling::of("ns", policies).clip(std::slice::from_ref(wanted));
+        let clipped = clip(policies, wanted);
         clipped.rules.into_iter().flat_map(|r| r.verbs).collect()
     }
 
     fn reasons(policies: &[AgentPolicy], wanted: &PermissionRule) -> Vec<String> {
-        let clipped = Ceiling::of("ns", policies).clip(std::slice::from_ref(wanted));
+        let clipped = clip(policies, wanted);
         clipped.withheld.into_iter().map(|w| w.reason[..6].to_owned()).collect()
     }
 
@@ -279,6 +329,15 @@ mod tests {
         assert_eq!(granted(&policies, &named("mine")), ["get"]);
         assert_eq!(reasons(&policies, &named("other")), ["AID034"]);
         assert_eq!(reasons(&policies, &rule("", "configmaps", &["get"])), ["AID034"]);
+    }
+
+    #[test]
+    fn a_ceiling_on_one_group_covers_no_namesake_in_another() {
+        let policies = [policy("p", &["ns"], vec![rule("example.com", "widgets", &["get"])])];
+        assert_eq!(granted(&policies, &rule("example.com", "widgets", &["get"])), ["get"]);
+        for group in ["", "example.org"] {
+            assert_eq!(reasons(&policies, &rule(group, "widgets", &["get"])), ["AID034"]);
+        }
     }
 
     #[test]

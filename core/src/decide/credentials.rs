@@ -213,7 +213,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn held(spec: &Value) -> Vec<(Option<String>, What)> {
-        let pod = AgentPod::parse(&json!({ "spec": spec })).unwrap();
+        let pod = AgentPod::parse(&json!({ "spec": spec }).to_string()).unwrap();
         credentials(&pod).into_iter().map(|c| (c.container, c.what)).collect()
     }
 

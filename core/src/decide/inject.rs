@@ -21,15 +21,16 @@ pub struct Instance<'a> {
     pub token_seconds: u32,
 }
 
-/// The pod with everything that its identity lists and nothing that perpro wrote before.
+/// The pod with everything that its identity lists and nothing that perpro wrote before. `read`:
+/// the same pod as it was read.
 #[must_use]
-pub fn inject(raw: &Value, instance: Instance<'_>) -> Value {
+pub fn inject(raw: &Value, read: &AgentPod, instance: Instance<'_>) -> Value {
     let mut pod = raw.clone();
     stamp(&mut pod, instance.identity);
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return pod };
     run_as(spec, instance.account);
     remove_ours(spec);
-    let held = AgentPod::parse(&json!({ "spec": spec })).map(|p| credentials(&p)).unwrap_or_default();
+    let held = credentials(&without_ours(read));
     for grant in &instance.identity.spec.containers {
         let holds = |what: &dyn Fn(&What) -> bool| {
             held.iter().any(|c| c.container.as_deref() == Some(&grant.name) && what(&c.what))
@@ -75,11 +76,7 @@ fn run_as(spec: &mut Map<String, Value>, account: &str) {
 /// Removes our own volumes, so that injecting twice is injecting once, and the default token
 /// that the ServiceAccount admission plugin mounted for the account the user named.
 fn remove_ours(spec: &mut Map<String, Value>) {
-    let ours = |name: &Value| {
-        name.as_str().is_some_and(|n| {
-            [names::KEYS_VOLUME, names::TOKEN_VOLUME, "kube-api-access-"].iter().any(|p| n.starts_with(p))
-        })
-    };
+    let ours = |name: &Value| name.as_str().is_some_and(is_ours);
     if let Some(Value::Array(volumes)) = spec.get_mut("volumes") {
         volumes.retain(|v| !ours(&v["name"]));
     }
@@ -90,6 +87,18 @@ fn remove_ours(spec: &mut Map<String, Value>) {
             }
         }
     }
+}
+
+/// What is left of the pod's credentials by [`remove_ours`].
+fn without_ours(pod: &AgentPod) -> AgentPod {
+    let mut spec = pod.spec.clone();
+    spec.volumes.iter_mut().for_each(|volumes| volumes.retain(|v| !is_ours(&v.name)));
+    AgentPod::known(spec)
+}
+
+/// Whether a volume of that name is one of ours, or the default token.
+fn is_ours(volume: &str) -> bool {
+    [names::KEYS_VOLUME, names::TOKEN_VOLUME, "kube-api-access-"].iter().any(|p| volume.starts_with(p))
 }
 
 /// Sets the variable first in the list, so that the user's own can refer to it as `$(NAME)`.

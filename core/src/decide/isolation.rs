@@ -246,7 +246,7 @@ mod tests {
     fn found(spec: Value) -> Vec<String> {
         let mut whole = json!({"containers": [{"name": "a"}]});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        let pod = AgentPod::parse(&json!({ "spec": whole })).unwrap();
+        let pod = AgentPod::parse(&json!({ "spec": whole }).to_string()).unwrap();
         holes(&pod).iter().map(|r| format!("{} {}", r.code(), r.path)).collect()
     }
 
@@ -260,9 +260,12 @@ mod tests {
     #[case::privileged(json!({"containers": [{"name": "a", "securityContext": {"privileged": true}}]}), "AID004 spec.containers[0].securityContext.privileged")]
     #[case::ptrace(json!({"initContainers": [{"name": "b", "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}]}), "AID004 spec.initContainers[0].securityContext.capabilities.add")]
     #[case::ptrace_spelled_long(json!({"containers": [{"name": "b", "securityContext": {"capabilities": {"add": ["CAP_SYS_PTRACE"]}}}]}), "AID004 spec.containers[0].securityContext.capabilities.add")]
+    #[case::devices(json!({"containers": [{"name": "a", "securityContext": {"capabilities": {"add": ["CHOWN", "MKNOD"]}}}]}), "AID004 spec.containers[0].securityContext.capabilities.add")]
+    #[case::every_capability(json!({"containers": [{"name": "a", "securityContext": {"capabilities": {"add": ["ALL"]}}}]}), "AID004 spec.containers[0].securityContext.capabilities.add")]
     #[case::proc_mount(json!({"containers": [{"name": "a", "securityContext": {"procMount": "Unmasked"}}]}), "AID004 spec.containers[0].securityContext.procMount")]
     #[case::host_process(json!({"securityContext": {"windowsOptions": {"hostProcess": true}}}), "AID004 spec.securityContext.windowsOptions.hostProcess")]
     #[case::domain_account(json!({"containers": [{"name": "a", "securityContext": {"windowsOptions": {"gmsaCredentialSpecName": "s"}}}]}), "AID004 spec.containers[0].securityContext.windowsOptions")]
+    #[case::domain_account_of_the_pod(json!({"securityContext": {"windowsOptions": {"gmsaCredentialSpec": "{}"}}}), "AID004 spec.securityContext.windowsOptions.gmsaCredentialSpec")]
     #[case::ephemeral(json!({"ephemeralContainers": [{"name": "e"}]}), "AID004 spec.ephemeralContainers")]
     fn refuses(#[case] spec: Value, #[case] expected: &str) {
         assert_eq!(found(spec), [expected]);

@@ -5,7 +5,10 @@
 //! [`Chain`] is one instance's writes, in an order in which every prefix is safe: power ends
 //! before the account, the account before the pod; and power comes last.
 
+use super::admit;
 use super::ceiling::{Ceiling, Clipped};
+use super::refusal::{Reason, Refusal};
+use super::times::later;
 use crate::api::PermissionRule;
 use crate::model::{Account, Binding, Claim, Identity, PodFacts};
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +55,8 @@ pub struct Plan {
     pub wake_at: Option<Timestamp>,
     /// Live instances: claimed accounts whose pod still has its power.
     pub instances: usize,
+    /// What the API server said when it refused the Role, if it did.
+    pub role_refused: Option<String>,
 }
 
 /// One instance's writes.
@@ -78,6 +83,20 @@ pub enum Step {
     Ungate {
         /// The gated pod.
         pod: PodFacts,
+    },
+    /// Tells why a gated pod can't start, and deletes it after a while: what made it makes another.
+    Reject {
+        /// The gated pod.
+        pod: PodFacts,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Writes on the account since when its pod holds what the identity lists no more.
+    MarkStale {
+        /// The claimed account, at the version seen.
+        account: Account,
+        /// Since when; `None` takes the mark away.
+        since: Option<Timestamp>,
     },
     /// Asks the API server whether the pod is really gone, has lost its label, or never ran under
     /// the account; ends the chain when it is none of these, since then only our watch is behind.
@@ -113,6 +132,15 @@ pub enum Step {
 }
 
 impl Step {
+    /// The gated pod that can't start before this step is done.
+    #[must_use]
+    pub fn pod_that_waits(&self) -> Option<&PodFacts> {
+        match self {
+            Self::Claim { pod, .. } | Self::Bind { pod, .. } | Self::Ungate { pod } => Some(pod),
+            _ => None,
+        }
+    }
+
     /// Whether the step brings an instance closer to running.
     #[must_use]
     pub fn gives_power(&self) -> bool {
@@ -125,14 +153,17 @@ impl Step {
 pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     if let Some(identity) = observed.identity.filter(|i| !i.deleting) {
-        plan.clipped = observed.ceiling.clip(&identity.spec.permissions);
-        let over = identity.ended(now).is_some();
+        plan.clipped = observed.ceiling.clip(identity);
+        let over = observed.ceiling.ended(identity, now).is_some();
         let wanted = if over { &[] } else { plan.clipped.rules.as_slice() };
         if observed.role.unwrap_or_default() != wanted {
             plan.role = Some(wanted.to_vec());
         }
         let rotations = identity.spec.secrets.iter().map(|s| s.rotate_by.0);
-        rotations.chain([identity.spec.expires_at.0]).filter(|at| *at > now).for_each(|at| plan.wake(at));
+        rotations
+            .chain([observed.ceiling.expires_at(identity)])
+            .filter(|at| *at > now)
+            .for_each(|at| plan.wake(at));
     }
     for account in observed.accounts.iter().filter(|a| !a.deleting) {
         match &account.claim {
@@ -171,6 +202,11 @@ fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Times
         plan.chains.push(end_account().chain(delete_pod(pod)).collect());
         return;
     }
+    if let Some(stale) = stale(observed, account, pod, now, plan) {
+        let end = || end_account().chain(delete_pod(pod)).collect();
+        plan.chains.push(stale.map_or_else(end, |mark| vec![mark]));
+        return;
+    }
     match power_ends(pod, observed.ceiling) {
         Some(end) if end <= now => {
             plan.chains.push(end_account().collect());
@@ -206,8 +242,55 @@ fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &
     if is_over(observed, account, now) {
         let steps = [Some(Step::DeleteAccount(account.clone())), delete_pod(pod)];
         plan.chains.push(steps.into_iter().flatten().collect());
-    } else if observed.governed && pod.gated {
-        plan.chains.push(vec![Step::Claim { account: account.clone(), pod: pod.clone() }]);
+    } else if pod.gated && !observed.governed {
+        let namespace = observed.identity.map(|i| i.namespace.clone()).unwrap_or_default();
+        let refusal = Refusal::at("metadata.namespace", Reason::NotGoverned { namespace });
+        plan.chains.push(vec![Step::Reject { pod: pod.clone(), refusal }]);
+    } else if pod.gated && account.owned {
+        // Not as the webhook mints it: somebody made it, or prepared it for another pod.
+        let reason =
+            Reason::ForeignAccount { account: account.name.clone(), identity: observed.name.to_owned() };
+        let refusal = Refusal::at("spec.serviceAccountName", reason);
+        plan.chains.push(vec![Step::Reject { pod: pod.clone(), refusal }]);
+    } else if pod.gated {
+        // What follows rests on the decision that the claim has just made. A binding is waited for
+        // in our own watch, so the pod starts with its permissions.
+        let next = if plan.clipped.rules.is_empty() {
+            Step::Ungate { pod: pod.clone() }
+        } else {
+            Step::Bind { account: account.name.clone(), pod: pod.clone() }
+        };
+        plan.chains.push(vec![Step::Claim { account: account.clone(), pod: pod.clone() }, next]);
+    }
+}
+
+/// What to do about a pod that holds what its identity lists no more: mark it (`Some(Some)`), end
+/// it (`Some(None)`), or nothing yet.
+fn stale(
+    observed: &Observed<'_>,
+    account: &Account,
+    pod: &PodFacts,
+    now: Timestamp,
+    plan: &mut Plan,
+) -> Option<Option<Step>> {
+    let covered = observed.identity.is_none_or(|i| admit::is_covered(&pod.holds, i));
+    if !covered && pod.gated {
+        // Nothing is lost: it never ran.
+        return Some(None);
+    }
+    let mark = |since| Some(Some(Step::MarkStale { account: account.clone(), since }));
+    match (covered, account.stale_since) {
+        (true, None) => None,
+        (true, Some(_)) => mark(None),
+        (false, None) => mark(Some(now)),
+        (false, Some(since)) => {
+            let due = later(since, SignedDuration::from_secs(i64::from(observed.ceiling.stale_seconds())));
+            if due <= now {
+                return Some(None);
+            }
+            plan.wake(due);
+            None
+        }
     }
 }
 
@@ -226,7 +309,9 @@ fn without_account(observed: &Observed<'_>, pod: &PodFacts, plan: &mut Plan) {
 /// Whether the identity that the account was minted for is over: ended, gone, or another one
 /// under its name.
 fn is_over(observed: &Observed<'_>, account: &Account, now: Timestamp) -> bool {
-    observed.identity.is_none_or(|i| account.identity_uid.as_ref() != Some(&i.uid) || i.ended(now).is_some())
+    observed.identity.is_none_or(|i| {
+        account.identity_uid.as_ref() != Some(&i.uid) || observed.ceiling.ended(i, now).is_some()
+    })
 }
 
 /// When the pod's own end takes its power: at once when finished; for a deleted one after the
@@ -247,11 +332,6 @@ fn delete_pod(pod: &PodFacts) -> Option<Step> {
         account: pod.account.clone(),
         grace_seconds: pod.grace_seconds.min(REVOKED_POD_GRACE),
     })
-}
-
-/// Times come from users, who may put them at the end of time.
-fn later(at: Timestamp, wait: SignedDuration) -> Timestamp {
-    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 impl Plan {

@@ -3,50 +3,108 @@
 use super::refusal::{Reason, Refusal};
 use crate::names;
 use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, Pod, PodSpec, SecurityContext, Volume,
+    Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, PodSpec, SecurityContext, Volume,
     VolumeMount,
 };
-use serde_json::Value;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Most credentials that a pod may hold by mounting volumes again and again. Items times mounts
 /// grows with the square of a pod's size; one pod must not keep all others waiting.
 const MAX_CREDENTIALS: usize = 4096;
 
+/// Fields of a pod beside its spec that no decision reads; that they are there is nothing to tell. The
+/// API server adds managed fields, which are as long as all the rest.
+const UNREAD: [&str; 14] = [
+    "apiVersion",
+    "kind",
+    "status",
+    "metadata.creationTimestamp",
+    "metadata.deletionGracePeriodSeconds",
+    "metadata.deletionTimestamp",
+    "metadata.finalizers",
+    "metadata.generateName",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.namespace",
+    "metadata.ownerReferences",
+    "metadata.resourceVersion",
+    "metadata.selfLink",
+];
+
 /// A pod, and the paths of the fields that the types dropped.
 #[derive(Clone, Debug)]
 pub struct AgentPod {
-    /// The typed pod.
-    pub pod: Pod,
+    /// What is read of its metadata.
+    pub metadata: Metadata,
     /// The typed spec; a pod without one is not readable.
     pub spec: PodSpec,
     /// Paths of unknown fields, with list positions as the API server writes them.
     pub unknown: Vec<String>,
 }
 
+/// What decisions read of a pod's metadata.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Metadata {
+    /// Name; not yet there where one is generated.
+    pub name: Option<String>,
+    /// UID; not yet there in the first webhook.
+    pub uid: Option<String>,
+    /// Labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations.
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A pod as it is read.
+#[derive(Deserialize)]
+struct Pod {
+    #[serde(default)]
+    metadata: Metadata,
+    spec: Option<PodSpec>,
+}
+
 impl AgentPod {
-    /// Reads a pod from its JSON.
+    /// Reads a pod from its JSON. Of text only: the types of a pod are a tenth of the program for
+    /// each form that they are read from.
     ///
     /// # Errors
     /// [`Reason::Unreadable`] when the JSON is not a core/v1 Pod.
-    pub fn parse(raw: &Value) -> Result<Self, Refusal> {
+    pub fn parse(json: &str) -> Result<Self, Refusal> {
         let mut unknown = Vec::new();
-        let pod: Pod = serde_ignored::deserialize(raw, |path| unknown.push(field_path(&path.to_string())))
-            .map_err(|e| Refusal::at("object", Reason::Unreadable { error: e.to_string() }))?;
+        let pod: Pod = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(json), |path| {
+            let path = path.to_string();
+            if !UNREAD.contains(&path.as_str()) {
+                unknown.push(field_path(&path));
+            }
+        })
+        .map_err(|e| Refusal::at("object", Reason::Unreadable { error: e.to_string() }))?;
         let spec = pod
             .spec
-            .clone()
             .ok_or_else(|| Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }))?;
-        let pod = Self { pod, spec, unknown };
+        let pod = Self { metadata: pod.metadata, spec, unknown };
         if pod.count_credentials() > MAX_CREDENTIALS {
             return Err(Refusal::at("spec.volumes", Reason::TooManyCredentials { limit: MAX_CREDENTIALS }));
         }
         Ok(pod)
     }
 
-    /// Upper bound of what `credentials` will list: a volume's items times its mounts.
+    /// A pod that was read before, all of whose fields the types know.
+    #[must_use]
+    pub fn known(spec: PodSpec) -> Self {
+        Self { metadata: Metadata::default(), spec, unknown: Vec::new() }
+    }
+
+    /// Upper bound of what `credentials` will list: a volume's items times its mounts. Also of what could hold one:
+    /// decisions compare each volume with each mount, and whatever is listed with each container.
     fn count_credentials(&self) -> usize {
         let containers = self.containers();
         let env: usize = containers.iter().map(|c| c.env.len() + c.env_from.len()).sum();
+        let mounts: usize = containers.iter().map(|c| c.mounts.len()).sum();
+        let parts = containers.len() + self.volumes().count() + mounts + env;
+        if parts > MAX_CREDENTIALS {
+            return parts;
+        }
         let in_volume = |volume: &Volume| {
             let items = |items: &Option<Vec<KeyToPath>>| items.as_ref().map_or(1, Vec::len);
             let secret = volume.secret.as_ref().map_or(0, |s| items(&s.items));
@@ -67,13 +125,13 @@ impl AgentPod {
     /// A label's value.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
-        self.pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
+        self.metadata.labels.as_ref()?.get(key).map(String::as_str)
     }
 
     /// An annotation's value.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
     /// Every container: init containers and sidecars, main and ephemeral ones.
@@ -170,7 +228,7 @@ mod tests {
     fn an_unknown_field_is_named_by_its_path() {
         let raw = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "E", "valueFrom": {"vaultRef": {"x": 1}}}]}],
             "volumes": [{"name": "v", "vault": {}}]}});
-        let pod = AgentPod::parse(&raw).unwrap();
+        let pod = AgentPod::parse(&raw.to_string()).unwrap();
         assert_eq!(pod.unknown, ["spec.containers[0].env[0].valueFrom.vaultRef", "spec.volumes[0].vault"]);
     }
 
@@ -180,17 +238,31 @@ mod tests {
         let pod = |mounts: usize| {
             let mounts: Vec<_> =
                 (0..mounts).map(|i| json!({"name": "v", "mountPath": format!("/{i}")})).collect();
-            json!({"spec": {"containers": [{"name": "a", "volumeMounts": mounts}],
-                "volumes": [{"name": "v", "secret": {"secretName": "s", "items": items}}]}})
+            let pod = json!({"spec": {"containers": [{"name": "a", "volumeMounts": mounts}],
+                "volumes": [{"name": "v", "secret": {"secretName": "s", "items": items}}]}});
+            AgentPod::parse(&pod.to_string())
         };
-        assert!(AgentPod::parse(&pod(40)).is_ok());
-        assert_eq!(AgentPod::parse(&pod(41)).unwrap_err().code(), "AID070");
+        assert!(pod(40).is_ok());
+        assert_eq!(pod(41).unwrap_err().code(), "AID070");
+    }
+
+    #[test]
+    fn a_pod_of_thousands_of_parts_is_refused_before_they_are_compared() {
+        // Compared with each other they would take minutes.
+        let volumes: Vec<_> = (0..50_000).map(|i| json!({"name": format!("v{i}"), "emptyDir": {}})).collect();
+        let mounts: Vec<_> =
+            (0..50_000).map(|i| json!({"name": format!("v{i}"), "mountPath": format!("/{i}")})).collect();
+        let containers: Vec<_> = (0..50_000).map(|_| json!({"name": "a"})).collect();
+        let mounting = json!([{"name": "a", "volumeMounts": mounts}]);
+        for spec in [json!({"containers": mounting, "volumes": volumes}), json!({"containers": containers})] {
+            assert_eq!(AgentPod::parse(&json!({"spec": spec}).to_string()).unwrap_err().code(), "AID070");
+        }
     }
 
     #[test]
     fn a_thing_that_is_no_pod_is_refused_in_words() {
-        let refusal = AgentPod::parse(&json!({"spec": {"containers": "none"}})).unwrap_err();
+        let refusal = AgentPod::parse(r#"{"spec": {"containers": "none"}}"#).unwrap_err();
         assert_eq!(refusal.code(), "AID028");
-        assert_eq!(AgentPod::parse(&json!({})).unwrap_err().path, "spec");
+        assert_eq!(AgentPod::parse("{}").unwrap_err().path, "spec");
     }
 }

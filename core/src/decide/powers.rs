@@ -120,3 +120,35 @@ const CLUSTER_RESOURCES: [(&str, &str); 26] = [
     ("storage.k8s.io", "volumeattachments"),
     ("storage.k8s.io", "volumeattributesclasses"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    /// A resource as kubectl spells it.
+    fn spelled((group, resource): (&str, &str)) -> String {
+        if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+    }
+
+    #[test]
+    fn the_chart_lifts_what_is_elevated_and_no_typo() {
+        let schema = include_str!("../../../charts/perpro/values.schema.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let listed = schema["properties"]["elevated"]["items"]["enum"].as_array().unwrap();
+        let listed: BTreeSet<_> = listed.iter().map(|r| r.as_str().unwrap().to_owned()).collect();
+        for resource in &listed {
+            let (main, sub) = resource.split_once('/').map_or((resource.as_str(), ""), |(m, s)| (m, s));
+            let (main, group) = main.split_once('.').unwrap_or((main, ""));
+            let resource = if sub.is_empty() { main.to_owned() } else { format!("{main}/{sub}") };
+            let permission =
+                Permission { group: group.to_owned(), resource, name: None, verb: "create".to_owned() };
+            assert_eq!(power(&permission), Ok(Power::Elevated), "{permission:?}");
+        }
+        let doors = DOORS.iter().map(|door| ("", *door));
+        for elevated in doors.chain(WORKLOADS).chain(STEERING).chain([("", "secrets")]).map(spelled) {
+            assert!(listed.contains(&elevated), "{elevated}");
+        }
+    }
+}

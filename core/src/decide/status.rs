@@ -18,11 +18,13 @@ pub fn status(
     let old = previous.map(|s| s.conditions.as_slice()).unwrap_or_default();
     let refusals = identity_refusals(context);
     let generation = context.identity.generation;
-    let conditions = [accepted(plan), exclusive(&refusals), ready(&refusals, governed)];
+    let conditions = [accepted(context, plan), exclusive(&refusals), ready(&refusals, governed, plan)];
     AgentIdentityStatus {
         observed_generation: Some(generation),
         conditions: conditions.into_iter().map(|v| v.condition(old, generation, context.now)).collect(),
         instances: i64::try_from(plan.instances).ok(),
+        effective_expires_at: Some(Time(context.ceiling.expires_at(context.identity))),
+        authorization: context.identity.authorization.clone(),
         withheld_permissions: plan.clipped.withheld.clone(),
     }
 }
@@ -34,15 +36,24 @@ struct Verdict {
     message: String,
 }
 
-fn accepted(plan: &Plan) -> Verdict {
+fn accepted(context: Context<'_>, plan: &Plan) -> Verdict {
+    let kind = "Accepted";
+    if let Err(policies) = context.ceiling.allows_owner(&context.identity.spec.owner) {
+        let reason = Reason::OwnerNotAllowed { kind: "owner", policies };
+        let message = format!("{}: {reason}", reason.code());
+        return Verdict { kind, holds: false, reason: "OwnerNotAllowed", message };
+    }
     let withheld: usize = plan.clipped.withheld.iter().map(|w| w.verbs.len()).sum();
     let (reason, message) = match plan.clipped.withheld.first() {
-        None => ("WithinCeiling", String::new()),
+        None => (
+            "WithinCeiling",
+            "its owner may own agents here, and nothing that it lists is withheld".to_owned(),
+        ),
         Some(first) => {
             ("PermissionsWithheld", format!("permissions withheld: {withheld}; the first: {}", first.reason))
         }
     };
-    Verdict { kind: "Accepted", holds: withheld == 0, reason, message }
+    Verdict { kind, holds: withheld == 0, reason, message }
 }
 
 fn exclusive(refusals: &[Refusal]) -> Verdict {
@@ -51,16 +62,27 @@ fn exclusive(refusals: &[Refusal]) -> Verdict {
         kind: "SecretsExclusive",
         holds: shared.is_none(),
         reason: if shared.is_some() { "SecretShared" } else { "Exclusive" },
-        message: shared.map(|r| format!("{}: {}", r.code(), r.reason)).unwrap_or_default(),
+        message: shared.map_or_else(
+            || "no older identity lists one of its Secrets".to_owned(),
+            |r| format!("{}: {}", r.code(), r.reason),
+        ),
     }
 }
 
-fn ready(refusals: &[Refusal], governed: bool) -> Verdict {
+fn ready(refusals: &[Refusal], governed: bool, plan: &Plan) -> Verdict {
     let kind = "Ready";
     let Some(first) = refusals.first() else {
+        if let Some(message) = &plan.role_refused {
+            return Verdict { kind, holds: false, reason: "RoleRefused", message: message.clone() };
+        }
         let message = "label the namespace perpro.dev/enforce=all or agents: pods of this identity are refused until then";
         return if governed {
-            Verdict { kind, holds: true, reason: "Ready", message: String::new() }
+            Verdict {
+                kind,
+                holds: true,
+                reason: "Ready",
+                message: "its pods start, with what it lists".to_owned(),
+            }
         } else {
             Verdict { kind, holds: false, reason: "NamespaceNotGoverned", message: message.to_owned() }
         };
@@ -68,6 +90,8 @@ fn ready(refusals: &[Refusal], governed: bool) -> Verdict {
     let reason = match first.reason {
         Reason::Suspended { .. } => "Suspended",
         Reason::Expired { .. } => "Expired",
+        Reason::NoAuthor { .. } => "NoAuthor",
+        Reason::AuthorCantRead { .. } => "AuthorCantReadSecret",
         Reason::RotationOverdue { .. } => "RotationOverdue",
         Reason::SharedSecret { .. } => "SecretShared",
         _ => "Ended",

@@ -28,19 +28,21 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("say wait, ignore-term, holdings, show FILE, or check NAME=VALUE")
+		return fmt.Errorf("say wait, ignore-term, holdings, tell, show FILE, or check NAME=VALUE")
 	}
 	switch args[0] {
 	case "wait":
-		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-		<-signals
-		return nil
+		return wait()
 	case "ignore-term":
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM)
 		select {}
 	case "holdings":
 		return holdings()
+	case "tell":
+		if err := holdings(); err != nil {
+			return err
+		}
+		return wait()
 	case "show":
 		content, err := os.ReadFile(args[1])
 		fmt.Print(string(content))
@@ -49,6 +51,13 @@ func run(args []string) error {
 		return check(args[1:])
 	}
 	return fmt.Errorf("no such command: %s", args[0])
+}
+
+func wait() error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	<-signals
+	return nil
 }
 
 // check fails unless each variable, or file if the name begins with a slash, has its value.

@@ -9,8 +9,9 @@ use clap::{Args, Subcommand};
 
 use crate::cache::Cache;
 use crate::cluster::{self, Cluster, Options};
-use crate::install;
+use crate::programs::Program;
 use crate::progress::say;
+use crate::{demo, install};
 
 /// A Kubernetes cluster on this machine, without Docker.
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ enum Verb {
         #[arg(long, requires = "kubeconfig")]
         image: Option<String>,
     },
+    /// Build the images of perpro and of the examples, and put them on the node under the names that charts and
+    /// manifests use: in place of `docker build` and `kind load`. Builds helm, too
+    Images,
     /// Say what runs
     Status,
     /// End the cluster and remove all that it made, except logs
@@ -62,9 +66,16 @@ pub async fn run(args: ClusterArgs) -> Result<()> {
         Verb::Up => cluster.up().await?,
         Verb::Status => status(&cluster).await?,
         Verb::Install { .. } => install::into_ours(&cache, &cluster).await?,
+        Verb::Images => {
+            install::image(&cache, &cluster).await?;
+            demo::image_of_examples(&cache, &cluster).await?;
+            Program::helm().ensure(&cache).await?;
+            say(&format!("# helm: {}", Program::helm().path(&cache).display()));
+        }
         Verb::Down => return cluster.down().await,
     }
     say(&format!("# kubectl: {}", cluster.kubectl().display()));
+    say(&format!("# perpro: {}", install::product()?.display()));
     export(&cluster.kubeconfig());
     Ok(())
 }
@@ -85,6 +96,7 @@ async fn with_theirs(verb: &Verb, kubeconfig: &Path) -> Result<()> {
             install::into_theirs(&Cache::from_env()?, kubeconfig, image.as_deref()).await?;
             export(kubeconfig);
         }
+        Verb::Images => say("this cluster is yours: `docker build` and `kind load docker-image` are for it"),
         Verb::Up | Verb::Status => {
             let reachable = cluster::is_reachable(kubeconfig).await;
             reachable.with_context(|| format!("cannot reach the cluster of {}", kubeconfig.display()))?;

@@ -20,11 +20,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the file is missing or cannot be understood.
 pub(crate) async fn client(kubeconfig: &std::path::Path) -> Result<Client> {
+    Ok(Client::try_from(config(kubeconfig).await?)?)
+}
+
+/// What a client needs, as a kubeconfig has it.
+pub(crate) async fn config(kubeconfig: &std::path::Path) -> Result<Config> {
     // A second call finds it installed already, which is as good.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let read = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
+    Ok(Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?)
 }
 
 /// Asks an API server whether it is ready.
@@ -32,7 +36,7 @@ pub(crate) async fn client(kubeconfig: &std::path::Path) -> Result<Client> {
 /// # Errors
 /// When it says no, or says nothing for five seconds.
 pub(crate) async fn api_server_is_ready(client: &Client) -> Result<()> {
-    text(client, "/readyz").await
+    text(client, "/readyz").await.map(drop)
 }
 
 /// Waits until the API server is ready.
@@ -62,7 +66,7 @@ pub(crate) async fn controller_manager(setup: Setup<'_>, state: &State) -> Resul
 /// When it ends, or does not in time.
 pub(crate) async fn says_healthy(setup: Setup<'_>, state: &State, name: &str) -> Result<()> {
     let client = local_client(setup, name)?;
-    component(setup.layout, state, name, async || text(&client, "/healthz").await).await
+    component(setup.layout, state, name, async || text(&client, "/healthz").await.map(drop)).await
 }
 
 /// Asks once: does every component run and say that it is healthy?
@@ -143,9 +147,9 @@ pub(crate) async fn component(
     })
 }
 
-/// Gets a path that answers 200 when all is well.
-pub(crate) async fn text(client: &Client, path: &str) -> Result<()> {
+/// Gets a path that answers 200 when all is well, and what it says.
+pub(crate) async fn text(client: &Client, path: &str) -> Result<String> {
     let request = http::Request::get(path).body(Vec::new())?;
     let answer = tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
-    Ok(answer.context("no answer for five seconds")?.map(drop)?)
+    Ok(answer.context("no answer for five seconds")??)
 }

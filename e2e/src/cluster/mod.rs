@@ -15,7 +15,7 @@ mod node;
 pub(crate) mod pki;
 mod ports;
 pub(crate) mod process;
-pub(crate) mod signals;
+pub mod signals;
 pub(crate) mod state;
 
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ use kube::Client;
 use self::control_plane::Setup;
 use self::state::{Facts, State};
 use crate::cache::Cache;
+use crate::command::output;
 use crate::images::Image;
 use crate::programs::{KUBERNETES, Program};
 
@@ -109,6 +110,14 @@ impl Cluster {
         health::client(&self.kubeconfig()).await
     }
 
+    /// What an administrator's client is made from.
+    ///
+    /// # Errors
+    /// When the cluster was never started.
+    pub async fn config(&self) -> Result<kube::Config> {
+        health::config(&self.kubeconfig()).await
+    }
+
     /// Whether all of its components run and say that they are healthy.
     ///
     /// # Errors
@@ -144,6 +153,16 @@ impl Cluster {
     /// When it has none, or containerd refuses the image.
     pub async fn import(&self, image: &Image) -> Result<()> {
         self.setup(self.state()?.facts()).import(image).await
+    }
+
+    /// Gives an image of its node a second name: what a pod means by `name`, which has a tag and no registry.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub async fn tag(&self, image: &Image, name: &str) -> Result<()> {
+        let mut tag = self.ctr()?;
+        tag.args(["images", "tag", "--force", &image.reference]).arg(format!("docker.io/library/{name}"));
+        output(&mut tag).await.map(drop)
     }
 
     /// What is recorded of it.

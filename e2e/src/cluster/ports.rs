@@ -27,8 +27,10 @@ pub(crate) struct Ports {
     pub(crate) proxy_health: u16,
     pub(crate) proxy_metrics: u16,
     pub(crate) webhook: u16,
+    pub(crate) webhook_health: u16,
     pub(crate) controller: u16,
     pub(crate) second_controller: u16,
+    pub(crate) rival: u16,
 }
 
 impl Ports {
@@ -60,8 +62,10 @@ impl Ports {
             proxy_health: next()?,
             proxy_metrics: next()?,
             webhook: next()?,
+            webhook_health: next()?,
             controller: next()?,
             second_controller: next()?,
+            rival: next()?,
         })
     }
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The person's wish to stop.
 #[derive(Debug)]
-pub(crate) struct Interrupt {
+pub struct Interrupt {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -19,7 +19,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub(crate) fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -31,7 +31,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// Those of the work, and the interruption.
-    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let result = tokio::select! {
             why = self.wish() => bail!(why),
             result = work => result,

@@ -30,11 +30,7 @@ pub(crate) async fn image(cache: &Cache, cluster: &Cluster) -> Result<String> {
 
     let (_, content) = image.reference.rsplit_once(':').context("an image has a tag")?;
     for tag in [TAG, content] {
-        // What a name without a registry means in a pod.
-        let known_as = format!("docker.io/library/{NAME}:{tag}");
-        let mut name = cluster.ctr()?;
-        name.args(["images", "tag", "--force", &image.reference, &known_as]);
-        output(&mut name).await?;
+        cluster.tag(&image, &format!("{NAME}:{tag}")).await?;
     }
     Ok(format!("{NAME}:{content}"))
 }

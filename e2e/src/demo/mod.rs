@@ -32,6 +32,14 @@ struct Stage<'a> {
     client: Client,
 }
 
+/// Builds the image of the examples and makes it known to the node, under its name in the manifests.
+///
+/// # Errors
+/// When the cluster has no node, or the image cannot be built.
+pub async fn image_of_examples(cache: &Cache, cluster: &Cluster) -> Result<()> {
+    progress::step("build the image of the examples", examples::image(cache, cluster)).await.map(drop)
+}
+
 /// Tells the story, on a cluster that is started unless it runs. It goes on running afterwards, unless `down`.
 ///
 /// # Errors

@@ -42,14 +42,26 @@ impl Reference {
 
 /// helm in the cache.
 #[derive(Debug)]
-pub(crate) struct Helm {
+pub struct Helm {
     program: PathBuf,
     home: PathBuf,
 }
 
 impl Helm {
-    pub(crate) async fn ensure(cache: &Cache) -> Result<Self> {
+    /// Builds it unless it is there.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub async fn ensure(cache: &Cache) -> Result<Self> {
         Ok(Self { program: Program::helm().ensure(cache).await?, home: cache.root().join("helm") })
+    }
+
+    /// Runs it on the cluster of a kubeconfig, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it printed.
+    pub async fn run(&self, kubeconfig: &Path, args: &[&str]) -> Result<String> {
+        output(self.command().args(args).arg("--kubeconfig").arg(kubeconfig)).await
     }
 
     /// Installs a chart or upgrades it, and waits until all of it works.
@@ -87,7 +99,8 @@ impl Helm {
     }
 }
 
-fn folder(chart: &str) -> PathBuf {
+/// The folder of one of perpro's charts.
+pub fn folder(chart: &str) -> PathBuf {
     super::checkout().join("charts").join(chart)
 }
 

@@ -19,7 +19,7 @@ use crate::cluster::kubeconfig::{self, Credential};
 use crate::cluster::pki::Authority;
 use crate::cluster::process::{self, Launch};
 use crate::cluster::state::Facts;
-use crate::cluster::{Cluster, health};
+use crate::cluster::{Cluster, ProcessId, health};
 use crate::files;
 
 /// A process of perpro.
@@ -31,6 +31,8 @@ pub enum HostProcess {
     Controller,
     /// Another of the same account, which waits for the Lease. Only tests start it.
     SecondController,
+    /// Ends all agents before the charts go, and then itself. Only tests start it.
+    Uninstall,
 }
 
 impl HostProcess {
@@ -43,13 +45,14 @@ impl HostProcess {
             Self::Webhook => "perpro-webhook",
             Self::Controller => "perpro-controller",
             Self::SecondController => "perpro-controller-2",
+            Self::Uninstall => "perpro-uninstall",
         }
     }
 
     fn account(self) -> &'static str {
         match self {
             Self::Webhook => "perpro-webhook",
-            Self::Controller | Self::SecondController => "perpro-controller",
+            Self::Controller | Self::SecondController | Self::Uninstall => "perpro-controller",
         }
     }
 
@@ -65,23 +68,50 @@ impl HostProcess {
             Self::Webhook => vec![
                 "webhook".into(),
                 format!("--listen=127.0.0.1:{}", facts.ports.webhook),
+                format!("--health-listen=127.0.0.1:{}", facts.ports.webhook_health),
                 format!("--tls-dir={}", tls(cluster).display()),
             ],
             Self::Controller => health(facts.ports.controller),
             Self::SecondController => health(facts.ports.second_controller),
+            Self::Uninstall => vec![
+                "uninstall".into(),
+                format!("--namespace={NAMESPACE}"),
+                "--secret=perpro-webhook-tls".into(),
+                "--secret=perpro-ca".into(),
+                "--timeout-seconds=60".into(),
+            ],
         }
     }
 
+    /// What it has counted is read at this port, without TLS.
+    fn health_port(self, facts: &Facts) -> Result<u16> {
+        match self {
+            Self::Webhook => Ok(facts.ports.webhook_health),
+            Self::Controller => Ok(facts.ports.controller),
+            Self::SecondController => Ok(facts.ports.second_controller),
+            Self::Uninstall => anyhow::bail!("it serves nothing"),
+        }
+    }
+
+    /// Where it is asked whether it is ready: of the webhook as the API server reaches it.
     fn readiness(self, cluster: &Cluster, facts: &Facts) -> Result<Config> {
         let (scheme, port) = match self {
             Self::Webhook => ("https", facts.ports.webhook),
-            Self::Controller => ("http", facts.ports.controller),
-            Self::SecondController => ("http", facts.ports.second_controller),
+            _ => ("http", self.health_port(facts)?),
         };
         let mut config = Config::new(format!("{scheme}://127.0.0.1:{port}").parse()?);
         config.root_cert_file = (self == Self::Webhook).then(|| tls(cluster).join("ca.crt"));
         Ok(config)
     }
+}
+
+/// A process that serves on a port of 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Served {
+    /// The process.
+    pub process: ProcessId,
+    /// The port.
+    pub port: u16,
 }
 
 /// The processes of perpro for one cluster.
@@ -122,6 +152,26 @@ impl<'a> HostProcesses<'a> {
     pub async fn kill(&self, process: HostProcess) -> Result<()> {
         let _lock = self.cluster.lock().await?;
         self.kill_locked(process).await
+    }
+
+    /// Ends a process as the kubelet does: asks, and waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it still runs after `grace`; then it is killed.
+    pub async fn stop(&self, process: HostProcess, grace: Duration) -> Result<()> {
+        let _lock = self.cluster.lock().await?;
+        let mut state = self.cluster.state()?;
+        let id = state.process(process.name()).filter(|id| id.is_alive());
+        let id = id.with_context(|| format!("{} does not run", process.name()))?;
+        id.signal(Signal::TERM);
+        let what = format!("{} should end", process.name());
+        let ended = crate::wait::until(&what, grace, async || {
+            if id.is_alive() { crate::wait::not_yet("it runs") } else { crate::wait::ready(()) }
+        })
+        .await;
+        process::stop(&[id], Duration::ZERO).await?;
+        state.forget(process.name())?;
+        ended
     }
 
     /// Kills it, and starts it again.
@@ -184,6 +234,41 @@ impl<'a> HostProcesses<'a> {
         state.forget(process.name())
     }
 
+    /// The webhook, as whoever asks it directly sees it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn webhook(&self) -> Result<Served> {
+        let state = self.cluster.state()?;
+        let name = HostProcess::Webhook.name();
+        let process = state.process(name).with_context(|| format!("{name} does not run"))?;
+        Ok(Served { process, port: state.facts().ports.webhook })
+    }
+
+    /// Starts `program` beside ours, for comparisons; it ends with the cluster. After `args` it is told the port to
+    /// listen on, and [`Self::tls`].
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn rival(&self, program: PathBuf, args: &[&str]) -> Result<Served> {
+        let mut state = self.cluster.state()?;
+        let port = state.facts().ports.rival;
+        let told = [port.to_string(), self.tls().to_string_lossy().into()];
+        let process = state.start(&Launch {
+            name: "rival".into(),
+            program,
+            args: args.iter().map(|arg| (*arg).to_owned()).chain(told).collect(),
+            env: BTreeMap::new(),
+            log: self.cluster.layout().log("rival"),
+        })?;
+        Ok(Served { process, port })
+    }
+
+    /// The folder with the webhook's `tls.crt` and `tls.key`, and `ca.crt`, whom the API server trusts.
+    pub fn tls(&self) -> PathBuf {
+        tls(self.cluster)
+    }
+
     /// A client that speaks to the process itself.
     ///
     /// # Errors
@@ -193,11 +278,21 @@ impl<'a> HostProcesses<'a> {
         Ok(Client::try_from(process.readiness(self.cluster, state.facts())?)?)
     }
 
+    /// Its page of metrics.
+    ///
+    /// # Errors
+    /// When the process does not answer.
+    pub async fn metrics(&self, process: HostProcess) -> Result<String> {
+        let port = process.health_port(self.cluster.state()?.facts())?;
+        let client = Client::try_from(Config::new(format!("http://127.0.0.1:{port}").parse()?))?;
+        health::text(&client, "/metrics").await
+    }
+
     async fn is_ready(&self, process: HostProcess) -> Result<()> {
         let state = self.cluster.state()?;
         let client = self.client(process)?;
         health::component(self.cluster.layout(), &state, process.name(), async || {
-            health::text(&client, "/readyz").await
+            health::text(&client, "/readyz").await.map(drop)
         })
         .await
     }

@@ -15,14 +15,16 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use self::helm::{CHARTS, Helm, Reference};
+use self::helm::{CHARTS, Reference};
 use crate::cache::Cache;
 use crate::cluster::pki::Authority;
 use crate::cluster::{self, Cluster};
 use crate::command::{command, output};
-use crate::{files, images, progress};
+use crate::images::{self, Image};
+use crate::{files, progress};
 
-pub use self::host::{HostProcess, HostProcesses};
+pub use self::helm::{Helm, folder as chart};
+pub use self::host::{HostProcess, HostProcesses, Served};
 
 /// Where perpro is installed.
 pub const NAMESPACE: &str = "perpro-system";
@@ -43,7 +45,8 @@ pub async fn into_ours(cache: &Cache, cluster: &Cluster) -> Result<()> {
         )
         .await;
     }
-    let reference = progress::step("build the image and import it", import_image(cache, cluster)).await?;
+    let image = progress::step("build the image and import it", import_image(cache, cluster)).await?;
+    let reference = Reference::parse(&image.reference)?;
     let installed = progress::step("install perpro", async {
         forget_interrupted(cluster).await?;
         with_helm(&helm, &cluster.kubeconfig(), &reference).await
@@ -78,7 +81,10 @@ pub(crate) fn checkout() -> PathBuf {
 }
 
 /// The product, built together with this program: beside it, or above it where this is a test.
-pub(crate) fn product() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is in neither place.
+pub fn product() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let mut candidates = own.ancestors().skip(1).take(2).map(|folder| folder.join("perpro"));
     candidates
@@ -102,7 +108,17 @@ async fn forget_interrupted(cluster: &Cluster) -> Result<()> {
     output(&mut forget).await.map(drop)
 }
 
-async fn import_image(cache: &Cache, cluster: &Cluster) -> Result<Reference> {
+/// Builds the image of perpro and makes it known to the node, also under the name that the chart gives it.
+///
+/// # Errors
+/// When the cluster has no node, or the image cannot be built.
+pub async fn image(cache: &Cache, cluster: &Cluster) -> Result<()> {
+    let _lock = cluster.lock().await?;
+    let image = progress::step("build the image of perpro", import_image(cache, cluster)).await?;
+    cluster.tag(&image, concat!("perpro:", env!("CARGO_PKG_VERSION"))).await
+}
+
+async fn import_image(cache: &Cache, cluster: &Cluster) -> Result<Image> {
     let built = cluster.layout().images().join("built");
     files::private_dir(&built.join("out"))?;
     fs::copy(product()?, built.join("out/perpro"))?;
@@ -110,7 +126,7 @@ async fn import_image(cache: &Cache, cluster: &Cluster) -> Result<Reference> {
     let image = images::product(cache, "perpro", &dockerfile, &built, &cluster.layout().images()).await?;
     let state = cluster.state()?;
     cluster.setup(state.facts()).import(&image).await?;
-    Reference::parse(&image.reference)
+    Ok(image)
 }
 
 async fn on_this_machine(cluster: &Cluster, helm: &Helm) -> Result<()> {

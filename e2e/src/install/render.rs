@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// Kinds that make pods, or are of no use without them.
 const WORKLOADS: [&str; 5] = ["Deployment", "Job", "CronJob", "PodDisruptionBudget", "Service"];
 
+/// Annotation that says what the chart made of a configuration; `perpro status` compares.
+const RENDERED: &str = "perpro.dev/rendered";
+
 /// Kinds that call us.
 const WEBHOOKS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
@@ -23,9 +26,14 @@ pub(crate) fn for_this_machine(objects: Vec<Value>, address: &str, ca_bundle: &V
     let kept = objects.into_iter().filter(|object| !WORKLOADS.contains(&kind(object).as_str()));
     let (mut webhooks, before): (Vec<_>, Vec<_>) =
         kept.partition(|object| WEBHOOKS.contains(&kind(object).as_str()));
-    for webhook in webhooks.iter_mut().filter_map(|object| object["webhooks"].as_array_mut()).flatten() {
-        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or_default();
-        webhook["clientConfig"] = json!({"url": format!("https://{address}{path}"), "caBundle": ca_bundle});
+    for configuration in &mut webhooks {
+        for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten() {
+            let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap_or_default();
+            webhook["clientConfig"] =
+                json!({"url": format!("https://{address}{path}"), "caBundle": ca_bundle});
+        }
+        let rendered = json!({"webhooks": configuration["webhooks"]}).to_string();
+        configuration["metadata"]["annotations"][RENDERED] = rendered.into();
     }
     Rendered { before, webhooks }
 }
@@ -52,5 +60,8 @@ mod tests {
             rendered.webhooks[0]["webhooks"][0]["clientConfig"],
             json!({"url": "https://127.0.0.1:20001/mutate/pods", "caBundle": "Q0E="})
         );
+        let annotation = rendered.webhooks[0]["metadata"]["annotations"][RENDERED].as_str().unwrap();
+        let told: Value = serde_json::from_str(annotation).unwrap();
+        assert_eq!(told["webhooks"], rendered.webhooks[0]["webhooks"]);
     }
 }

@@ -49,13 +49,25 @@ pub(crate) fn of_cargo(output: &str) -> BTreeMap<String, Counts> {
     all.into_iter().map(|(program, counts)| (program, counts.into_iter().sum())).collect()
 }
 
+/// The tests that cargo printed as ignored, by the first part of their path.
+pub(crate) fn ignored_by_module(output: &str) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    for line in output.lines() {
+        let test = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ignored"));
+        if let Some((module, _)) = test.and_then(|(path, _)| path.split_once("::")) {
+            *all.entry(module.to_owned()).or_default() += 1;
+        }
+    }
+    all
+}
+
 /// What `go test -v` printed: top-level tests only, whose lines are not indented.
 pub(crate) fn of_go(output: &str) -> Counts {
     let count = |start: &str| output.lines().filter(|line| line.starts_with(start)).count();
     Counts { passed: count("--- PASS: "), failed: count("--- FAIL: "), skipped: count("--- SKIP: ") }
 }
 
-/// `Running tests/api/main.rs (FOLDER/api-0123456789abcdef)` begins what the program `api` prints.
+/// `Running tests/e2e/main.rs (FOLDER/e2e-0123456789abcdef)` begins what the program `e2e` prints.
 fn program_of(line: &str) -> Option<String> {
     if line.starts_with("Doc-tests ") {
         return Some("doc-tests".to_owned());
@@ -85,7 +97,7 @@ running 3 tests
 test a ... ok
 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s
 
-     Running tests/api/main.rs (/cache/target/x/release/deps/api-fedcba9876543210)
+     Running tests/e2e/main.rs (/cache/target/x/release/deps/e2e-fedcba9876543210)
 test result: FAILED. 20 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9.00s
 
    Doc-tests perpro_core
@@ -98,7 +110,7 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     fn cargo_is_counted_by_test_program() {
         let counts = of_cargo(CARGO);
         assert_eq!(counts["perpro_core"], Counts { passed: 2, failed: 0, skipped: 1 });
-        assert_eq!(counts["api"], Counts { passed: 20, failed: 3, skipped: 0 });
+        assert_eq!(counts["e2e"], Counts { passed: 20, failed: 3, skipped: 0 });
         assert_eq!(counts["doc-tests"], Counts { passed: 5, failed: 0, skipped: 0 });
         assert_eq!(counts.len(), 3);
     }
@@ -108,6 +120,14 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         let go = "=== RUN   TestA\n--- PASS: TestA (0.00s)\n    --- PASS: TestA/case (0.00s)\n\
                   --- FAIL: TestB (0.10s)\n--- SKIP: TestC (0.00s)\nok  \texample/x\t0.01s\n?   \ty\t[no test files]\n";
         assert_eq!(of_go(go), Counts { passed: 1, failed: 1, skipped: 1 });
+    }
+
+    #[test]
+    fn ignored_tests_are_counted_by_module() {
+        let output = "test a::b ... ignored, needs a cluster\ntest a::c::d ... ignored\ntest a::e ... ok\n\
+                      test f ... ignored\n";
+        assert_eq!(ignored_by_module(output), BTreeMap::from([("a".to_owned(), 2)]));
+        assert!(ignored_by_module("").is_empty());
     }
 
     #[test]

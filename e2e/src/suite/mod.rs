@@ -61,7 +61,7 @@ struct Suite {
     harness: PathBuf,
     only: Vec<Stage>,
     results: RefCell<Vec<Counts>>,
-    /// Tests by program that the unit tests left to a stage of their own.
+    /// Tests by module that the unit tests left to a stage of their own.
     waiting: RefCell<BTreeMap<String, usize>>,
 }
 
@@ -101,7 +101,7 @@ impl Suite {
         use Stage::{
             ApiNewest, ApiOldest, Build, Charts, Clippy, Cluster, Crash, Demo, Deny, Format, Go, Pods,
         };
-        use Stage::{Shell, Unit};
+        use Stage::{Shell, Uninstall, Unit};
         for stage in [Format, Shell, Clippy, Deny] {
             self.stage(stage).await;
         }
@@ -118,7 +118,7 @@ impl Suite {
         let others = async {
             self.stage(ApiOldest).await;
             self.end_clusters(&[Home::Oldest]).await;
-            for stage in [Cluster, Pods, Demo] {
+            for stage in [Cluster, Pods, Demo, Uninstall] {
                 self.stage(stage).await;
             }
             self.end_clusters(&[Home::Full]).await;
@@ -133,7 +133,7 @@ impl Suite {
             return true;
         }
         let name = stage.name();
-        let expected = stage.program().and_then(|program| self.waiting.borrow().get(program).copied());
+        let expected = stage.module().and_then(|module| self.waiting.borrow().get(module).copied());
         if let Some(why) = cannot_run(stage) {
             let skipped = expected.unwrap_or(1);
             println!("{name:<12} skipped: {why}");
@@ -174,7 +174,7 @@ impl Suite {
         match stage {
             Stage::Shell => packages::ensure(&[Package::Shellcheck]).await,
             Stage::Charts => Program::helm().ensure(&self.cache).await.map(drop),
-            Stage::Pods => packages::ensure(&[Package::Buildah]).await,
+            Stage::Pods | Stage::Uninstall => packages::ensure(&[Package::Buildah]).await,
             _ => Ok(()),
         }
     }
@@ -218,7 +218,7 @@ impl Suite {
 fn cannot_run(stage: Stage) -> Option<&'static str> {
     match stage {
         Stage::Deny if find("cargo-deny").is_none() => Some("cargo-deny is not installed"),
-        Stage::Pods | Stage::Demo if !rustix::process::geteuid().is_root() => {
+        Stage::Pods | Stage::Demo | Stage::Uninstall if !rustix::process::geteuid().is_root() => {
             Some("a cluster with a node needs root")
         }
         _ => None,

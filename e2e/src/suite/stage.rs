@@ -8,10 +8,13 @@ use tokio::process::Command;
 use crate::cache::Cache;
 use crate::command::command;
 use crate::install::checkout;
-use crate::programs::{KUBERNETES, Program};
+use crate::programs::KUBERNETES;
 
 /// The oldest Kubernetes that perpro works with.
 const OLDEST: &str = "1.33.13";
+
+/// The test program that needs real parts. A stage runs one of its modules.
+pub(crate) const REAL: &str = "e2e";
 
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -34,7 +37,7 @@ pub enum Stage {
     Charts,
     /// A real API server of the default version, without nodes
     ApiNewest,
-    /// Processes killed at every write; takes six minutes, beside the stages after it
+    /// Processes killed at every write; takes nine minutes, beside the stages after it
     Crash,
     /// A real API server of the oldest version, without nodes
     ApiOldest,
@@ -44,6 +47,8 @@ pub enum Stage {
     Pods,
     /// The demo, on the same cluster
     Demo,
+    /// The end of perpro on it
+    Uninstall,
 }
 
 /// A cluster of the suite's own.
@@ -102,7 +107,7 @@ impl Stage {
         match self {
             Self::Unit => Runner::Cargo,
             Self::Go => Runner::Go,
-            _ if self.program().is_some() => Runner::Cargo,
+            _ if self.module().is_some() => Runner::Cargo,
             _ => Runner::None,
         }
     }
@@ -112,18 +117,20 @@ impl Stage {
         match self {
             Self::ApiNewest | Self::Crash => Some(Home::Newest),
             Self::ApiOldest => Some(Home::Oldest),
-            Self::Pods | Self::Demo => Some(Home::Full),
+            Self::Pods | Self::Demo | Self::Uninstall => Some(Home::Full),
             _ => None,
         }
     }
 
-    /// The test program whose ignored tests it runs.
-    pub(crate) fn program(self) -> Option<&'static str> {
+    /// The module of [`REAL`] whose tests it runs.
+    pub(crate) fn module(self) -> Option<&'static str> {
         match self {
+            Self::Charts => Some("rendering"),
             Self::ApiNewest | Self::ApiOldest => Some("api"),
             Self::Crash => Some("crash"),
             Self::Cluster => Some("cluster"),
-            Self::Pods => Some("pods"),
+            Self::Pods => Some("running"),
+            Self::Uninstall => Some("removal"),
             _ => None,
         }
     }
@@ -139,9 +146,14 @@ impl Stage {
             Self::Build => vec![workspace("test", &["--no-run"])],
             Self::Unit => vec![workspace("test", &["--no-fail-fast"])],
             Self::Go => vec![go(&["vet", "./..."]), go(&["test", "-v", "./..."])],
-            Self::Charts => vec![context.charts()],
             Self::Demo => vec![context.demo()],
-            Self::ApiNewest | Self::ApiOldest | Self::Crash | Self::Cluster | Self::Pods => {
+            Self::Charts
+            | Self::ApiNewest
+            | Self::ApiOldest
+            | Self::Crash
+            | Self::Cluster
+            | Self::Pods
+            | Self::Uninstall => {
                 vec![context.ignored_tests(self)]
             }
         });
@@ -170,15 +182,9 @@ impl Context<'_> {
         run
     }
 
-    fn charts(&self) -> Command {
-        let mut test = in_checkout(checkout().join("charts/test"));
-        test.env("HELM", Program::helm().path(self.cache));
-        test
-    }
-
     fn ignored_tests(&self, stage: Stage) -> Command {
-        let mut test = workspace("test", &["--test"]);
-        test.arg(stage.program().unwrap_or_default()).args(["--", "--ignored"]);
+        let mut test = workspace("test", &["--test", REAL, "--", "--ignored"]);
+        test.arg(format!("{}::", stage.module().unwrap_or_default()));
         // They kill the processes that they share.
         test.args((stage == Stage::Crash).then_some("--test-threads=1"));
         if let Some(home) = stage.home() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Error;
 
 use super::counts::{self, Counts};
-use super::stage::{Runner, Stage};
+use super::stage::{REAL, Runner, Stage};
 
 /// How a stage ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Verdict {
     pub(crate) counts: Counts,
     /// Why it failed, if it did.
     pub(crate) failure: Option<String>,
-    /// Tests by program that wait for a stage of their own.
+    /// Tests by module that wait for a stage of their own.
     pub(crate) waiting: BTreeMap<String, usize>,
 }
 
@@ -26,10 +26,12 @@ pub(crate) fn of(stage: Stage, ended: Result<(), Error>, output: &str, expected:
         Runner::Go => verdict.counts = counts::of_go(output),
         Runner::Cargo => {
             let mut programs = counts::of_cargo(output);
-            for (name, counts) in &mut programs {
-                if stage.program().is_none() && has_a_stage(name) {
-                    verdict.waiting.insert(name.clone(), std::mem::take(&mut counts.skipped));
-                }
+            if stage.module().is_none()
+                && let Some(real) = programs.get_mut(REAL)
+            {
+                verdict.waiting = counts::ignored_by_module(output);
+                verdict.waiting.retain(|module, _| has_a_stage(module));
+                real.skipped = real.skipped.saturating_sub(verdict.waiting.values().sum());
             }
             verdict.counts = programs.into_values().sum();
         }
@@ -51,9 +53,9 @@ pub(crate) fn of(stage: Stage, ended: Result<(), Error>, output: &str, expected:
     verdict
 }
 
-fn has_a_stage(program: &str) -> bool {
+fn has_a_stage(module: &str) -> bool {
     use clap::ValueEnum;
-    Stage::value_variants().iter().any(|stage| stage.program() == Some(program))
+    Stage::value_variants().iter().any(|stage| stage.module() == Some(module))
 }
 
 #[cfg(test)]
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_stage_that_ran_no_test_has_failed() {
-        for output in ["", &output("api", "ok. 0 passed; 0 failed; 0 ignored")] {
+        for output in ["", &output(REAL, "ok. 0 passed; 0 failed; 0 ignored")] {
             let verdict = of(Stage::ApiNewest, Ok(()), output, None);
             assert_eq!(verdict.failure.as_deref(), Some("it ran no test"));
             assert_eq!(verdict.counts, counts(0, 1, 0));
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_stage_that_ran_fewer_tests_than_there_are_has_failed() {
-        let output = output("api", "ok. 2 passed; 0 failed; 0 ignored");
+        let output = output(REAL, "ok. 2 passed; 0 failed; 0 ignored");
         assert_eq!(of(Stage::ApiNewest, Ok(()), &output, Some(2)).failure, None);
         let verdict = of(Stage::ApiNewest, Ok(()), &output, Some(3));
         assert_eq!(verdict.failure.as_deref(), Some("it ran 2 of 3 tests"));
@@ -102,17 +104,20 @@ mod tests {
 
     #[test]
     fn failures_are_failures_whatever_the_exit_code() {
-        let output = output("api", "FAILED. 2 passed; 1 failed; 0 ignored");
+        let output = output(REAL, "FAILED. 2 passed; 1 failed; 0 ignored");
         assert!(of(Stage::ApiNewest, Ok(()), &output, None).failure.is_some());
         assert_eq!(of(Stage::ApiNewest, Err(anyhow!("101")), &output, None).counts, counts(2, 1, 0));
     }
 
     #[test]
     fn tests_that_have_a_stage_of_their_own_are_not_skipped_and_others_are() {
-        let output = output("api", "ok. 0 passed; 0 failed; 31 ignored")
+        let ignored = "test api::a::b ... ignored, needs a cluster\ntest api::c ... ignored, needs a cluster\n\
+                       test running::d ... ignored\ntest common::e ... ignored\n";
+        let output = ignored.to_owned()
+            + &output(REAL, "ok. 0 passed; 0 failed; 4 ignored")
             + &output("perpro", "ok. 5 passed; 0 failed; 2 ignored");
         let verdict = of(Stage::Unit, Ok(()), &output, None);
-        assert_eq!(verdict.counts, counts(5, 0, 2));
-        assert_eq!(verdict.waiting, BTreeMap::from([("api".to_owned(), 31)]));
+        assert_eq!(verdict.counts, counts(5, 0, 3));
+        assert_eq!(verdict.waiting, BTreeMap::from([("api".to_owned(), 2), ("running".to_owned(), 1)]));
     }
 }

@@ -1,7 +1,67 @@
 {{/*
+What the webhooks of both configurations share. Arguments: root, name, path, side effects, failure policy.
+*/}}
+{{- define "perpro.webhook" -}}
+name: {{ index . 1 }}.perpro.dev
+clientConfig:
+  service:
+    name: {{ include "perpro.component" (list (index . 0) "webhook") }}
+    namespace: {{ include "perpro.namespace" (index . 0) }}
+    path: {{ index . 2 }}
+    port: 443
+failurePolicy: {{ index . 4 }}
+matchPolicy: Equivalent
+sideEffects: {{ index . 3 }}
+timeoutSeconds: 10
+admissionReviewVersions: [v1]
+{{- end }}
+
+{{/*
+Writes of AgentIdentities, in every namespace. Not those that suspend one and do nothing else: whoever pulls the plug
+must not need us. What else is written meanwhile is judged: whoever resumes the identity may not look. Arguments:
+root, verb of the path.
+*/}}
+{{- define "perpro.webhook.identities" -}}
+- {{ include "perpro.webhook" (list (index . 0) "identities" (printf "/%s/identities" (index . 1)) "None" "Fail") | indent 2 | trim }}
+  rules:
+    - apiGroups: [perpro.dev]
+      apiVersions: [v1alpha1]
+      operations: [CREATE, UPDATE]
+      resources: [agentidentities]
+      scope: Namespaced
+  matchConditions:
+    - name: does-not-only-suspend
+      expression: >-
+        !({{ include "perpro.cel.suspends" . | nindent 8 | trim }})
+    - name: is-not-being-deleted
+      expression: oldObject == null || !has(object.metadata.deletionTimestamp) || object.spec != oldObject.spec
+  {{- if eq (index . 1) "mutate" }}
+  reinvocationPolicy: Never
+  {{- end }}
+{{- end }}
+
+{{/* What is only told, or could never count: it fails open. Arguments: root. */}}
+{{- define "perpro.webhook.advice" -}}
+- {{ include "perpro.webhook" (list (index . 0) "deleted-identities" "/validate/identities" "None" "Ignore") | indent 2 | trim }}
+  rules:
+    - apiGroups: [perpro.dev]
+      apiVersions: [v1alpha1]
+      operations: [DELETE]
+      resources: [agentidentities]
+      scope: Namespaced
+- {{ include "perpro.webhook" (list (index . 0) "policies" "/validate/policies" "None" "Ignore") | indent 2 | trim }}
+  rules:
+    - apiGroups: [perpro.dev]
+      apiVersions: [v1alpha1]
+      operations: [CREATE, UPDATE, DELETE]
+      resources: [agentpolicies]
+      scope: Cluster
+{{- end }}
+
+{{/*
 The webhooks for pod CREATE. A pod meets at most one of them: all pods of a namespace, or in a
 namespace with enforce=agents those with an identity, and those that say they are agents and have
-none. No caBundle: the certificate Job owns that field, and an upgrade leaves it alone.
+none. No caBundle: the certificate Job, or cert-manager, owns that field, and an upgrade leaves it alone.
 Arguments: root, verb of the path, side effects.
 */}}
 {{- define "perpro.webhooks" -}}
@@ -19,13 +79,7 @@ Arguments: root, verb of the path, side effects.
 {{- range $i, $_ := $entries }}
 {{- if $i }}
 {{ end -}}
-- name: {{ .name }}.pods.perpro.dev
-  clientConfig:
-    service:
-      name: perpro-webhook
-      namespace: {{ $root.Release.Namespace }}
-      path: /{{ $verb }}/pods
-      port: 443
+- {{ include "perpro.webhook" (list $root (printf "%s.pods" .name) (printf "/%s/pods" $verb) $sideEffects "Fail") | indent 2 | trim }}
   rules:
     - apiGroups: [""]
       apiVersions: [v1]
@@ -45,13 +99,8 @@ Arguments: root, verb of the path, side effects.
     matchExpressions:
       {{- toYaml . | nindent 6 }}
   {{- end }}
-  failurePolicy: Fail
-  matchPolicy: Equivalent
-  sideEffects: {{ $sideEffects }}
   {{- if eq $verb "mutate" }}
   reinvocationPolicy: Never
   {{- end }}
-  timeoutSeconds: 10
-  admissionReviewVersions: [v1]
 {{- end }}
 {{- end }}

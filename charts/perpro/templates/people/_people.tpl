@@ -1,0 +1,6 @@
+{{/* Reads of our kinds. */}}
+{{- define "perpro.people.view" -}}
+- apiGroups: [perpro.dev]
+  resources: [agentidentities, agentpolicies]
+  verbs: [get, list, watch]
+{{- end }}

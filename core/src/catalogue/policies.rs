@@ -1,0 +1,77 @@
+//! Codes of the chart's ValidatingAdmissionPolicies: they hold with perpro down too.
+
+use super::{Entry, Example, Source, manifests};
+
+/// Why no manifest shows a rule about updates.
+const A_CHANGE: Example =
+    Example::None("It is said of a change of an object that exists, which has no manifest.");
+
+/// AID010, and AID080 to AID089.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        code: "AID010",
+        title: "The pod names an identity where nobody governs agents",
+        why: "There perpro is never asked, so the pod would silently run on the account that its template names, usually default.",
+        fix: "Label the namespace with perpro.dev/enforce=all (or agents), move the agent to one that is, or remove the pod's label. kube-system and perpro's own namespace are never governed.",
+        from: &[Source::Policy("perpro-identity-label"), Source::Event],
+        example: manifests!("AID010"),
+    },
+    Entry {
+        code: "AID080",
+        title: "A label or annotation under perpro.dev/ of a pod is changed",
+        why: "What an agent pod is was decided when it was created. With a label that is added or stripped later, a pod would slip in or out of what was decided, through its status and its Binding too. An API server takes seconds to find a mark among tens of thousands of others, so their number is bounded.",
+        fix: "Leave them as they are, and have no more than 1000 of others. To run under another identity, make a new pod.",
+        from: &[Source::Policy("perpro-pods"), Source::Policy("perpro-bindings")],
+        example: A_CHANGE,
+    },
+    Entry {
+        code: "AID081",
+        title: "Somebody removes perpro's scheduling gate",
+        why: "The gate holds the pod until its account is bound to exactly this pod. Without it the pod would start without its permissions, or without having been looked at again.",
+        fix: "Wait, or find out what it waits for: `kubectl describe pod` and `perpro status`.",
+        from: &[Source::Policy("perpro-pods")],
+        example: A_CHANGE,
+    },
+    Entry {
+        code: "AID082",
+        title: "The image of a running agent is changed",
+        why: "Its credentials were given to the image that was admitted, not to whatever is put into its place.",
+        fix: "Change the template of the workload; its new pods are decided on anew.",
+        from: &[Source::Policy("perpro-pods")],
+        example: A_CHANGE,
+    },
+    Entry {
+        code: "AID083",
+        title: "A name or mark that is reserved for perpro's own objects",
+        why: "Accounts, Roles and RoleBindings of agents begin with aid- and carry its marks. By them the controller knows what to end; a forged one could keep power alive, or point it at somebody else's pod. The Role of an identity is bound by perpro alone: it is empty while the identity is over, and whoever bound it then would have its permissions once it is resumed.",
+        fix: "Choose a name that does not begin with aid-, leave out the marks, and bind a Role of your own. To end an agent, suspend or revoke its AgentIdentity.",
+        from: &[Source::Policy("perpro-reserved")],
+        example: manifests!("AID083"),
+    },
+    Entry {
+        code: "AID084",
+        title: "The author of a pod or template may not use the identity",
+        why: "Whoever writes a pod or a workload's template decides what runs under the identity, also when only an image is swapped. So it needs the verb use on that AgentIdentity.",
+        fix: "Ask for verb use on agentidentities.perpro.dev in the namespace, by resourceNames for just this identity, or have somebody apply it who has it.",
+        from: &[Source::Policy("perpro-use-pods"), Source::Policy("perpro-use-templates")],
+        example: Example::None("It depends on who applies it."),
+    },
+    Entry {
+        code: "AID085",
+        title: "The recorded author of an identity is not who wrote it",
+        why: "The author is who must hold what the identity grants. If somebody could write another's name there while the webhook is away, they would borrow that person's powers.",
+        fix: "Leave annotations perpro.dev/author and author-groups to the webhook. While it is down, only what narrows an identity passes, spec.suspended: true among it.",
+        from: &[Source::Policy("perpro-author")],
+        example: Example::None(
+            "The webhook writes the author over what a manifest says; only with the webhook down it shows.",
+        ),
+    },
+    Entry {
+        code: "AID086",
+        title: "An account of perpro or of an agent writes what it never writes",
+        why: "RBAC says which kinds perpro's processes may write, this policy which shapes. It makes a stolen token of theirs good for nothing else, and an agent's account good only with the token of its own pod.",
+        fix: "If you impersonate such an account, write as yourself. If it stands in perpro's log, chart and image are of different versions. If neither, somebody has the token: delete the pod that it belongs to.",
+        from: &[Source::Policy("perpro-own-writes")],
+        example: Example::None("It depends on who asks."),
+    },
+];

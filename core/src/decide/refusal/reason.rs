@@ -1,0 +1,265 @@
+//! The reasons and their codes.
+
+/// The reasons. `identity` is always the name of the AgentIdentity concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the code and the sentence of each variant stand in `code` and in `words`")]
+pub enum Reason {
+    NoIdentity,
+    UnknownIdentity {
+        identity: String,
+        namespace: String,
+    },
+    PresetNode,
+    HostAccess {
+        what: &'static str,
+    },
+    Expired {
+        identity: String,
+        at: String,
+    },
+    Suspended {
+        identity: String,
+    },
+    RotationOverdue {
+        secret: String,
+        identity: String,
+        at: String,
+    },
+    TooManyInstances {
+        namespace: String,
+        limit: u32,
+    },
+    ForgedMark {
+        mark: String,
+    },
+    UnlistedToken {
+        container: Option<String>,
+        audience: Option<String>,
+        identity: String,
+    },
+    WholeSecret {
+        container: Option<String>,
+        secret: String,
+        by: &'static str,
+        identity: String,
+    },
+    VolumeType {
+        kind: &'static str,
+    },
+    UnknownField {
+        field: String,
+    },
+    PullSecretNotAllowed {
+        secret: String,
+    },
+    PullSecretOwned {
+        secret: String,
+        identity: String,
+    },
+    ForgedMirror,
+    ForeignAccount {
+        account: String,
+        identity: String,
+    },
+    NotInjected {
+        what: &'static str,
+    },
+    ImageNotAllowed {
+        container: String,
+        image: String,
+        identity: String,
+    },
+    UnlistedSecretKey {
+        container: Option<String>,
+        secret: String,
+        key: String,
+        identity: String,
+    },
+    SharedSecret {
+        secret: String,
+        identity: String,
+        owner: String,
+    },
+    ListedMissing {
+        container: String,
+        what: String,
+        identity: String,
+    },
+    EnvTaken {
+        container: String,
+        env: String,
+        secret: String,
+        key: String,
+    },
+    MountTaken {
+        container: String,
+        path: String,
+    },
+    FromFile {
+        container: String,
+        env: String,
+    },
+    PodCertificate {
+        container: Option<String>,
+    },
+    Unreadable {
+        error: String,
+    },
+    TokenTooLong {
+        container: Option<String>,
+        limit: i64,
+    },
+    Wildcard,
+    Verb {
+        verb: String,
+    },
+    ClusterScoped {
+        resource: String,
+    },
+    Elevated,
+    OverCeiling {
+        policies: Vec<String>,
+    },
+    NoPolicy,
+    /// Another reason, and the permissions of one rule that it is about.
+    OfPermission {
+        what: String,
+        reason: Box<Reason>,
+    },
+    AuthorLacks,
+    AuthorCantRead {
+        secret: String,
+    },
+    OwnerNotAllowed {
+        kind: &'static str,
+        policies: Vec<String>,
+    },
+    LivesTooLong {
+        days: u32,
+    },
+    ExpiresInThePast,
+    NoAuthor {
+        identity: String,
+    },
+    NeverGranted {
+        what: String,
+        reason: Box<Reason>,
+    },
+    OnlyElevated {
+        what: String,
+    },
+    NotElevated {
+        what: String,
+    },
+    CutsIdentities {
+        identities: Vec<String>,
+    },
+    EndsInstances {
+        identity: String,
+        instances: i64,
+    },
+    ImageOverCeiling {
+        container: String,
+        image: String,
+        policies: Vec<String>,
+    },
+    NotGoverned {
+        namespace: String,
+    },
+    AuthorUnknown,
+    WriteRefused {
+        said: String,
+    },
+    TooManyCredentials {
+        limit: usize,
+    },
+    BadIdentityName {
+        name: String,
+    },
+    ListedContainerAbsent {
+        container: String,
+        identity: String,
+    },
+    AccountOverwritten {
+        account: String,
+    },
+    DryRun,
+    SkippedField {
+        field: String,
+    },
+    WebhookNotReady {
+        why: String,
+    },
+    MintFailed {
+        detail: String,
+    },
+}
+
+impl Reason {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoIdentity => "AID001",
+            Self::UnknownIdentity { .. } => "AID002",
+            Self::PresetNode => "AID003",
+            Self::HostAccess { .. } => "AID004",
+            Self::Expired { .. } => "AID005",
+            Self::Suspended { .. } => "AID006",
+            Self::RotationOverdue { .. } => "AID007",
+            Self::TooManyInstances { .. } => "AID008",
+            Self::ForgedMark { .. } => "AID009",
+            // AID010 is the policy perpro-identity-label in the chart.
+            Self::UnlistedToken { .. } => "AID011",
+            Self::WholeSecret { .. } => "AID012",
+            Self::VolumeType { .. } => "AID013",
+            Self::UnknownField { .. } => "AID014",
+            Self::PullSecretNotAllowed { .. } => "AID015",
+            Self::PullSecretOwned { .. } => "AID016",
+            Self::ForgedMirror => "AID017",
+            Self::ForeignAccount { .. } => "AID018",
+            Self::NotInjected { .. } => "AID019",
+            Self::ImageNotAllowed { .. } => "AID020",
+            Self::UnlistedSecretKey { .. } => "AID021",
+            Self::SharedSecret { .. } => "AID022",
+            Self::ListedMissing { .. } => "AID023",
+            Self::EnvTaken { .. } => "AID024",
+            Self::MountTaken { .. } => "AID025",
+            Self::FromFile { .. } => "AID026",
+            Self::PodCertificate { .. } => "AID027",
+            Self::Unreadable { .. } => "AID028",
+            Self::TokenTooLong { .. } => "AID029",
+            Self::Wildcard => "AID030",
+            Self::Verb { .. } => "AID031",
+            Self::ClusterScoped { .. } => "AID032",
+            Self::Elevated => "AID033",
+            Self::OverCeiling { .. } => "AID034",
+            // AID035, AID040 to AID046, AID050 and AID051 are rules in the schemas of the kinds.
+            Self::NoPolicy => "AID036",
+            Self::OfPermission { reason, .. } => reason.code(),
+            Self::AuthorLacks => "AID037",
+            Self::AuthorCantRead { .. } => "AID038",
+            Self::OwnerNotAllowed { .. } => "AID039",
+            Self::LivesTooLong { .. } => "AID047",
+            Self::ExpiresInThePast => "AID048",
+            Self::NoAuthor { .. } => "AID049",
+            Self::NeverGranted { .. } => "AID052",
+            Self::OnlyElevated { .. } => "AID053",
+            Self::NotElevated { .. } => "AID054",
+            Self::CutsIdentities { .. } => "AID055",
+            Self::EndsInstances { .. } => "AID056",
+            Self::ImageOverCeiling { .. } => "AID057",
+            Self::NotGoverned { .. } => "AID010",
+            Self::AuthorUnknown => "AID092",
+            Self::WriteRefused { .. } => "AID093",
+            Self::BadIdentityName { .. } => "AID002",
+            Self::TooManyCredentials { .. } => "AID070",
+            Self::ListedContainerAbsent { .. } => "AID060",
+            Self::AccountOverwritten { .. } => "AID061",
+            Self::DryRun => "AID062",
+            Self::SkippedField { .. } => "AID063",
+            Self::WebhookNotReady { .. } => "AID090",
+            Self::MintFailed { .. } => "AID091",
+        }
+    }
+}

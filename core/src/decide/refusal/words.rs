@@ -1,0 +1,224 @@
+//! What a person is told: one sentence for each reason, which begins with what to do.
+
+use super::Reason;
+use crate::names;
+use std::fmt;
+
+/// `container "x"`, or what to say of a volume that no container mounts.
+fn holder(container: Option<&str>) -> String {
+    container.map_or_else(|| "a volume that no container mounts".to_owned(), |c| format!("container \"{c}\""))
+}
+
+/// The first three names.
+fn quoted(names: &[String]) -> String {
+    let first: Vec<_> = names.iter().take(3).map(|n| format!("\"{n}\"")).collect();
+    let more = if names.len() > 3 { " and others" } else { "" };
+    format!("{}{more}", first.join(", "))
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIdentity => write!(
+                f,
+                "say who owns this agent, until when and why: label {}=NAME of an AgentIdentity (owner, expiresAt, justification) in this namespace",
+                names::IDENTITY_LABEL
+            ),
+            Self::UnknownIdentity { identity, namespace } => write!(
+                f,
+                "create AgentIdentity \"{identity}\" in namespace \"{namespace}\" (owner, expiresAt, justification), or name one that exists: it was not found"
+            ),
+            Self::PresetNode => {
+                f.write_str("remove nodeName and use nodeAffinity or nodeSelector: a pod with a node skips the scheduler, and with it the gate that binds its identity")
+            }
+            Self::HostAccess { what } => {
+                write!(f, "remove {what}: it lets an agent reach credentials of the node or of other containers")
+            }
+            Self::Expired { identity, at } => {
+                write!(f, "extend spec.expiresAt of AgentIdentity \"{identity}\": it expired at {at}")
+            }
+            Self::Suspended { identity } => {
+                write!(f, "set spec.suspended of AgentIdentity \"{identity}\" to false to start its pods: it is suspended")
+            }
+            Self::RotationOverdue { secret, identity, at } => write!(
+                f,
+                "replace the value of Secret \"{secret}\" and set its rotateBy in AgentIdentity \"{identity}\": it was due at {at}"
+            ),
+            Self::TooManyInstances { namespace, limit } => write!(
+                f,
+                "stop agent pods in namespace \"{namespace}\" or ask for a higher maxInstances in its AgentPolicy: all {limit} are in use, or were minted for pods that failed in the last 5 minutes"
+            ),
+            Self::ForgedMark { mark } => {
+                write!(f, "remove \"{mark}\": of those under {} only {} and {} are yours to set", names::MARK_PREFIX, names::IDENTITY_LABEL, names::AGENT_LABEL)
+            }
+            Self::UnlistedToken { container, audience: None, identity } => write!(
+                f,
+                "set kubernetesAccess: Token for {} in AgentIdentity \"{identity}\", or remove its Kubernetes token",
+                holder(container.as_deref())
+            ),
+            Self::UnlistedToken { container, audience: Some(audience), identity } => write!(
+                f,
+                "remove the token for audience \"{audience}\" of {}: AgentIdentity \"{identity}\" does not list it",
+                holder(container.as_deref())
+            ),
+            Self::WholeSecret { container, secret, by, identity } => write!(
+                f,
+                "{} takes all of Secret \"{secret}\" by {by}; list the keys it needs under secretKeys of AgentIdentity \"{identity}\"",
+                holder(container.as_deref())
+            ),
+            Self::VolumeType { kind } => write!(
+                f,
+                "replace the {kind} volume by a persistentVolumeClaim: its driver or node may hand out credentials that no identity lists"
+            ),
+            Self::UnknownField { field } => {
+                write!(f, "remove \"{field}\": perpro does not know this field, and can't tell which credential it brings")
+            }
+            Self::PullSecretNotAllowed { secret } => write!(
+                f,
+                "remove pull Secret \"{secret}\" or add it to imagePullSecrets of the namespace's AgentPolicy"
+            ),
+            Self::PullSecretOwned { secret, identity } => write!(
+                f,
+                "use another pull Secret than \"{secret}\": it belongs to AgentIdentity \"{identity}\", and what an agent holds can't pull images too"
+            ),
+            Self::ForgedMirror => {
+                write!(f, "remove annotation {}: only the kubelet sets it", names::MIRROR_POD)
+            }
+            Self::ForeignAccount { account, identity } => write!(
+                f,
+                "leave serviceAccountName to perpro: \"{account}\" is not an account minted for AgentIdentity \"{identity}\""
+            ),
+            Self::NotInjected { what } => write!(
+                f,
+                "let perpro's mutating webhook handle this pod: {what} is missing, so something skipped or undid it"
+            ),
+            Self::ImageNotAllowed { container, image, identity } => write!(
+                f,
+                "use an image that AgentIdentity \"{identity}\" lists for container \"{container}\", or list \"{image}\" under its images"
+            ),
+            Self::UnlistedSecretKey { container, secret, key, identity } => write!(
+                f,
+                "list key \"{key}\" of Secret \"{secret}\" under secretKeys of {} in AgentIdentity \"{identity}\", or remove it",
+                holder(container.as_deref())
+            ),
+            Self::SharedSecret { secret, identity, owner } => write!(
+                f,
+                "give AgentIdentity \"{identity}\" a Secret of its own: \"{secret}\" belongs to \"{owner}\", and a shared credential can't be traced"
+            ),
+            Self::ListedMissing { container, what, identity } => write!(
+                f,
+                "let nothing change the pod after perpro: container \"{container}\" lacks {what} that AgentIdentity \"{identity}\" lists"
+            ),
+            Self::EnvTaken { container, env, secret, key } => write!(
+                f,
+                "remove environment variable \"{env}\" of container \"{container}\": the identity sets it from key \"{key}\" of Secret \"{secret}\""
+            ),
+            Self::MountTaken { container, path } => write!(
+                f,
+                "remove the mount at {path} of container \"{container}\": the identity's credentials go there"
+            ),
+            Self::FromFile { container, env } => write!(
+                f,
+                "replace fileKeyRef of \"{env}\" in container \"{container}\" by a listed secretKey or a ConfigMap: it takes a value that another container wrote"
+            ),
+            Self::PodCertificate { container } => {
+                write!(f, "remove the podCertificate of {}: v1alpha1 has no way to list one", holder(container.as_deref()))
+            }
+            Self::Unreadable { error } => write!(f, "send an object that its API can read: {error}"),
+            Self::TokenTooLong { container, limit } => write!(
+                f,
+                "set expirationSeconds of the token of {} to at most {limit}, or leave the token to perpro",
+                holder(container.as_deref())
+            ),
+            Self::Wildcard => f.write_str("name each API group, resource and verb: an agent's permissions hold no wildcard, nor a part of one"),
+            Self::Verb { verb } => write!(
+                f,
+                "use get, list, watch, create, update, patch, delete or deletecollection: \"{verb}\" can't be granted to an agent"
+            ),
+            Self::ClusterScoped { resource } => {
+                write!(f, "remove {resource}: permissions on cluster-scoped resources are not in v1alpha1")
+            }
+            Self::Elevated => {
+                f.write_str("ask the platform team to list it under elevatedPermissions of every AgentPolicy that names this namespace: it is as good as a larger role")
+            }
+            Self::OverCeiling { policies } => write!(
+                f,
+                "ask the platform team to raise the ceiling: not within permissions of AgentPolicy {}",
+                quoted(policies)
+            ),
+            Self::OfPermission { what, reason } => write!(f, "{reason} ({what})"),
+            Self::AuthorLacks => {
+                f.write_str("have somebody apply this who may do it themselves: nobody grants an agent more than they hold")
+            }
+            Self::AuthorCantRead { secret } => {
+                write!(f, "have somebody apply this who may get Secret \"{secret}\" themselves: nobody hands out what they can't read")
+            }
+            Self::OwnerNotAllowed { kind, policies } => {
+                write!(f, "name another owner: this {kind} is not among owners of AgentPolicy {}", quoted(policies))
+            }
+            Self::LivesTooLong { days } => {
+                write!(f, "set an earlier expiresAt, and extend it when it comes near: identities live at most {days} days here")
+            }
+            Self::ExpiresInThePast => f.write_str("set expiresAt to when the agent is to end: this time has passed"),
+            Self::NoAuthor { identity } => write!(
+                f,
+                "apply AgentIdentity \"{identity}\" again: nobody is recorded as its author, so nothing that it lists counts"
+            ),
+            Self::NeverGranted { what, reason } => {
+                write!(f, "remove {what}: no agent can have it, whatever a policy says ({reason})")
+            }
+            Self::OnlyElevated { what } => {
+                write!(f, "list {what} under elevatedPermissions if agents are to have it: here it counts for nothing")
+            }
+            Self::NotElevated { what } => {
+                write!(f, "list {what} under permissions: it is an ordinary power, and here it counts for nothing")
+            }
+            Self::CutsIdentities { identities } => write!(
+                f,
+                "look at withheldPermissions in the status of {}: this policy takes permissions from them",
+                quoted(identities)
+            ),
+            Self::EndsInstances { identity, instances } => write!(
+                f,
+                "deleting AgentIdentity \"{identity}\" ends its {instances} running pods; create it again to start new ones"
+            ),
+            Self::ImageOverCeiling { container, image, policies } => write!(
+                f,
+                "use an image that AgentPolicy {} lists for container \"{container}\", or have \"{image}\" added to its images",
+                quoted(policies)
+            ),
+            Self::NotGoverned { namespace } => write!(
+                f,
+                "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there any more",
+                names::ENFORCE_LABEL
+            ),
+            Self::AuthorUnknown => {
+                f.write_str("try again in a few seconds: the API server did not say what the author may do")
+            }
+            Self::WriteRefused { said } => {
+                write!(f, "look at quotas and policies of the namespace, which refuse what perpro writes: {said}")
+            }
+            Self::NoPolicy => f.write_str("ask the platform team for an AgentPolicy that names this namespace: without one an identity has no API permission"),
+            Self::TooManyCredentials { limit } => {
+                write!(f, "use fewer containers, volumes, mounts, variables or items: this pod has more than {limit}, each of which may hold a credential")
+            }
+            Self::BadIdentityName { name } => write!(
+                f,
+                "name an AgentIdentity of this namespace: {name:?} is no DNS label of at most {} characters",
+                names::MAX_IDENTITY_NAME
+            ),
+            Self::ListedContainerAbsent { container, identity } => {
+                write!(f, "AgentIdentity \"{identity}\" lists container \"{container}\", which this pod does not have")
+            }
+            Self::AccountOverwritten { account } => {
+                write!(f, "serviceAccountName \"{account}\" is replaced by an account of the pod's own")
+            }
+            Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
+            Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
+            Self::WebhookNotReady { why } => write!(f, "try again in a few seconds: {why}; if it stays, the webhook's log says more"),
+            Self::MintFailed { detail } => {
+                write!(f, "look at quotas on service accounts: the pod's account can't be created: {detail}")
+            },
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The end of power: each way in which it is over.
+
+use super::actors::Actor;
+use crate::common::{World, account_of, agent, uid, when};
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use perpro_core::names;
+use perpro_e2e::install::{HostProcess, HostProcesses, NAMESPACE};
+use serde_json::json;
+
+/// A world with identity `bot` and one released pod of it, and the pod's account.
+async fn running() -> (World, String) {
+    let world = World::new("all").await;
+    world.identity("bot", json!({})).await;
+    world.accepts(&agent(json!({}))).await;
+    let account = account_of(&world.released("pod").await);
+    assert!(world.may(&account, "get", "configmaps").await);
+    (world, account)
+}
+
+/// Waits until binding, account and pod are gone, and checks that power went first.
+async fn all_ends(world: &World, account: &str) {
+    world.gone(world.pods(), "pod").await;
+    assert!(world.bindings().get_opt(account).await.unwrap().is_none(), "the pod went before its power");
+    assert!(world.accounts().get_opt(account).await.unwrap().is_none(), "the pod went before its account");
+    assert!(!world.may(account, "get", "configmaps").await);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_suspended_identity_ends_its_pods_and_a_resumed_one_starts_new_ones() {
+    let (world, account) = running().await;
+    world.patch_identity("bot", json!({"suspended": true})).await;
+    all_ends(&world, &account).await;
+    world.condition("bot", "Ready", "False", "Suspended").await;
+    world.rejects(&agent(json!({})), "AID006").await;
+
+    world.patch_identity("bot", json!({"suspended": false})).await;
+    world.condition("bot", "Ready", "True", "Ready").await;
+    world.accepts(&agent(json!({}))).await;
+    assert_ne!(account_of(&world.released("pod").await), account);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn an_identity_that_expires_ends_its_pods_by_itself() {
+    let (world, account) = running().await;
+    let soon = Timestamp::from_second((Timestamp::now() + SignedDuration::from_secs(3)).as_second()).unwrap();
+    world.patch_identity("bot", json!({"expiresAt": soon.to_string()})).await;
+    all_ends(&world, &account).await;
+    assert!(Timestamp::now() >= soon);
+    world.condition("bot", "Ready", "False", "Expired").await;
+    world.rejects(&agent(json!({})), "AID005").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_deleted_identity_ends_its_pods_and_its_namesake_gives_them_nothing() {
+    let (world, account) = running().await;
+    world.identities().delete("bot", &DeleteParams::default()).await.unwrap();
+    world.identity("bot", json!({})).await;
+    all_ends(&world, &account).await;
+    world.accepts(&agent(json!({}))).await;
+    let new = account_of(&world.released("pod").await);
+    assert_ne!(new, account);
+    assert!(world.may(&new, "get", "configmaps").await);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_deleted_pod_takes_its_account_with_it() {
+    let (world, account) = running().await;
+    world.pods().delete("pod", &DeleteParams::default()).await.unwrap();
+    world.gone(world.accounts(), &account).await;
+    world.gone(world.bindings(), &account).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_finished_pod_keeps_nothing() {
+    let (world, account) = running().await;
+    let done = Patch::Merge(json!({"status": {"phase": "Succeeded"}}));
+    world.pods().patch_status("pod", &PatchParams::default(), &done).await.unwrap();
+    world.gone(world.accounts(), &account).await;
+    assert!(world.bindings().get_opt(&account).await.unwrap().is_none());
+    assert!(world.pods().get_opt("pod").await.unwrap().is_some(), "its logs stay");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_namespace_that_opts_out_takes_the_power_and_leaves_the_pod() {
+    let (world, account) = running().await;
+    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone());
+    let label = |value: serde_json::Value| {
+        Patch::Merge(json!({"metadata": {"labels": {names::ENFORCE_LABEL: value}}}))
+    };
+    namespaces.patch(&world.namespace, &PatchParams::default(), &label(json!(null))).await.unwrap();
+    world.gone(world.bindings(), &account).await;
+    assert!(!world.may(&account, "get", "configmaps").await);
+    assert!(world.accounts().get_opt(&account).await.unwrap().is_some());
+    assert!(world.pods().get_opt("pod").await.unwrap().is_some());
+
+    namespaces.patch(&world.namespace, &PatchParams::default(), &label(json!("agents"))).await.unwrap();
+    world
+        .eventually("its power should come back", async || {
+            when(world.may(&account, "get", "configmaps").await, "it has none")
+        })
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn past_rotate_by_no_pod_starts_and_none_is_killed() {
+    let (world, account) = running().await;
+    world
+        .patch_identity("bot", json!({"secrets": [{"name": "crm", "rotateBy": "2020-01-01T00:00:00Z"}]}))
+        .await;
+    world.condition("bot", "Ready", "False", "RotationOverdue").await;
+    world.rejects(&agent(json!({"metadata": {"name": "new"}})), "AID007").await;
+    assert!(world.may(&account, "get", "configmaps").await);
+    assert!(world.pods().get_opt("pod").await.unwrap().is_some());
+}
+
+/// Only with tokens of ours can an account be forged at all.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_forged_claim_ends_no_pod_and_lends_no_power() {
+    let (world, _) = running().await;
+    let victim = agent(json!({"metadata": {"name": "victim"}}));
+    let victim = world.accepts(&victim).await;
+    world.released("victim").await;
+    let webhook = Actor::token(&world, NAMESPACE, "perpro-webhook", None).await;
+    let controller = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let accounts = world.path("v1", "serviceaccounts");
+    let current = uid(&world.identities().get("bot").await.unwrap());
+    for (name, identity) in [("aid-bot-0000000000", "x"), ("aid-bot-1111111111", current.as_str())] {
+        let labels =
+            json!({names::IDENTITY_LABEL: "bot", names::MANAGED_BY: names::MANAGER, names::PART_OF: "bot"});
+        let forged = json!({"metadata": {"name": name, "labels": labels, "annotations": {names::IDENTITY_UID: identity}},
+            "automountServiceAccountToken": false});
+        webhook.sends("POST", &accounts, forged).await.unwrap();
+        let claim = json!({"metadata": {"annotations": {names::CLAIMED_BY: "victim", names::CLAIMED_BY_UID: uid(&victim)}}});
+        controller.sends("PATCH", &format!("{accounts}/{name}"), claim).await.unwrap();
+        world.gone(world.accounts(), name).await;
+    }
+    let victim = world.pods().get("victim").await.unwrap();
+    assert!(victim.metadata.deletion_timestamp.is_none(), "a forged claim ended a foreign pod");
+    assert!(world.may(&account_of(&victim), "get", "configmaps").await);
+    assert!(!world.may("aid-bot-0000000000", "get", "configmaps").await);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_running_pod_keeps_what_is_listed_no_more_only_for_a_while() {
+    let world = World::new("all").await;
+    let rule = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]});
+    world.set_ceiling(json!({"staleSeconds": 3600, "permissions": [rule]})).await;
+    world.identity("bot", json!({})).await;
+    world.accepts(&agent(json!({}))).await;
+    let account = account_of(&world.released("pod").await);
+    let stale = async || {
+        let account = world.accounts().get(&account).await.unwrap();
+        account.metadata.annotations.unwrap_or_default().contains_key(names::STALE_SINCE)
+    };
+
+    let containers = |keys: serde_json::Value| json!({"containers": [{"name": "agent", "kubernetesAccess": "Token", "secretKeys": keys}]});
+    world.patch_identity("bot", containers(json!([]))).await;
+    world.eventually("the account should say so", async || when(stale().await, "it does not")).await;
+    assert!(world.may(&account, "get", "configmaps").await, "it runs on");
+
+    let key = json!({"secret": "crm", "key": "key", "env": "CRM_KEY", "path": "crm/key"});
+    world.patch_identity("bot", containers(json!([key]))).await;
+    world.eventually("the mark should go", async || when(!stale().await, "it is there")).await;
+
+    world.patch_identity("bot", containers(json!([]))).await;
+    world.set_ceiling(json!({"staleSeconds": 1, "permissions": [rule]})).await;
+    all_ends(&world, &account).await;
+    world.accepts(&agent(json!({}))).await;
+    world.released("pod").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_namespace_that_is_deleted_takes_all_with_it_and_nothing_fails() {
+    let (world, account) = running().await;
+    world.identity("ended", json!({"suspended": true})).await;
+    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone());
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    world.gone(namespaces, &world.namespace).await;
+    assert!(!world.may(&account, "get", "configmaps").await);
+
+    let log = HostProcesses::of(&world.cluster).log(HostProcess::Controller);
+    let log = std::fs::read_to_string(log).unwrap();
+    let said: Vec<_> = log.lines().filter(|line| line.contains(&world.namespace)).collect();
+    assert!(said.iter().any(|line| line.contains("pod released")), "{said:#?}");
+    let failed: Vec<_> =
+        said.iter().filter(|line| line.contains("ERROR") || line.contains("failed")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}

@@ -1,0 +1,199 @@
+//! Objects read without their managed fields.
+//!
+//! Whoever may write an object chooses `metadata.managedFields`, and an API server stores them
+//! nested deeper than serde_json goes (128 levels). Read like the rest, one such object would make
+//! every list that holds it unreadable, and so stop us for everybody. Nobody here needs them, so
+//! they are passed over, which serde_json does without recursion.
+
+use kube::api::{ListParams, ObjectList, ObjectMeta, PartialObjectMeta, Request};
+use kube::{Client, Resource};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor,
+};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+
+/// An object, read without `metadata.managedFields`, by way of untyped JSON: so each type is
+/// compiled for one form that it is read from, not for every answer of an API server.
+#[derive(Clone, Debug)]
+pub(crate) struct Lean<K>(pub(crate) K);
+
+/// A page of the metadata of objects, in a namespace or in all.
+///
+/// # Errors
+/// Those of the API server.
+pub(crate) async fn list_metadata<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    page: &ListParams,
+) -> kube::Result<ObjectList<Lean<PartialObjectMeta<K>>>>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let request = Request::new(K::url_path(&(), namespace)).list_metadata(page);
+    client.request(request.map_err(kube::Error::BuildRequest)?).await
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Lean<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        K::deserialize(Level::Object.deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Reads an object without managed fields.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
+    Level::Object.deserialize(&mut serde_json::Deserializer::from_str(json))
+}
+
+impl<K: Serialize> Serialize for Lean<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<K: Resource> Resource for Lean<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
+
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+}
+
+/// How far into the object a map is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Object,
+    Metadata,
+}
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        match self {
+            Self::Object => Err(E::invalid_type(Unexpected::Unit, &self)),
+            Self::Metadata => Ok(Value::Null),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = fields.next_key::<String>()? {
+            let value = match (self, key.as_str()) {
+                (Self::Metadata, "managedFields") => {
+                    fields.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                (Self::Object, "metadata") => fields.next_value_seed(Self::Metadata)?,
+                _ => fields.next_value()?,
+            };
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+    use kube::ResourceExt;
+    use kube::api::{DynamicObject, ObjectList, PartialObjectMeta, WatchEvent};
+    use kube::core::DeserializeGuard;
+    use perpro_core::api::AgentIdentity;
+
+    /// An object as an API server stores it for whoever asks, this deep.
+    fn deep(kind: &str, levels: usize) -> String {
+        let fields = format!("{}1{}", "{\"f:a\":".repeat(levels), "}".repeat(levels));
+        format!(
+            r#"{{"apiVersion":"v1","kind":"{kind}","metadata":{{"name":"n","managedFields":[{{"fieldsV1":{fields}}}],"labels":{{"a":"b"}}}},"spec":{{"containers":[]}}}}"#
+        )
+    }
+
+    fn reads<K: DeserializeOwned + Resource>(kind: &str, levels: usize) -> Lean<K> {
+        let object = deep(kind, levels);
+        let list = format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{{}},"items":[{object}]}}"#);
+        assert_eq!(serde_json::from_str::<ObjectList<Lean<DynamicObject>>>(&list).unwrap().items.len(), 1);
+        let event = format!(r#"{{"type":"MODIFIED","object":{object}}}"#);
+        assert!(matches!(
+            serde_json::from_str::<WatchEvent<Lean<K>>>(&event).unwrap(),
+            WatchEvent::Modified(_)
+        ));
+        serde_json::from_str(&object).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_read_however_deep_its_managed_fields_are() {
+        for levels in [1, 200, 9000] {
+            let pod = reads::<Pod>("Pod", levels).0;
+            assert_eq!(pod.metadata.managed_fields, None);
+            assert_eq!((pod.name_any().as_str(), pod.labels()["a"].as_str()), ("n", "b"));
+            assert!(pod.spec.is_some());
+            assert_eq!(
+                reads::<DynamicObject>("Pod", levels).0.data["spec"]["containers"],
+                serde_json::json!([])
+            );
+            assert_eq!(
+                reads::<PartialObjectMeta<ServiceAccount>>("ServiceAccount", levels).0.name_any(),
+                "n"
+            );
+            // Its spec is no identity's, and only that is told.
+            let identity = reads::<DeserializeGuard<AgentIdentity>>("AgentIdentity", levels).0;
+            assert_eq!(identity.meta().name.as_deref(), Some("n"));
+        }
+        assert!(serde_json::from_str::<Pod>(&deep("Pod", 200)).is_err(), "else nothing of this is needed");
+    }
+
+    #[test]
+    fn everything_else_is_as_it_was() {
+        let json = r#"{"metadata":{"name":"n","managedFields":null},"managedFields":[1],"spec":{"metadata":{"managedFields":[2]}},"a":[null,true,-1,1.5,"s"]}"#;
+        let mut expected: Value = serde_json::from_str(json).unwrap();
+        expected["metadata"].as_object_mut().unwrap().remove("managedFields");
+        assert_eq!(read(json).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Lean<Value>>(json).unwrap().0, expected);
+        assert_eq!(read(r#"{"metadata":null}"#).unwrap(), serde_json::json!({"metadata": null}));
+        assert!(read("null").is_err() && read("[]").is_err());
+    }
+}
