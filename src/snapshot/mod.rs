@@ -11,7 +11,6 @@ pub(crate) use convert::pod_facts;
 pub(crate) use remains::Remains;
 pub(crate) use watch::{Touched, Watches};
 
-use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
@@ -24,6 +23,7 @@ use perpro_core::model::{Account, Binding, Identity, PodFacts, SecretOwners};
 use perpro_core::names;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use watch::Unread;
 
 /// Name of an identity in its namespace; the identity itself may be gone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,7 @@ pub(crate) struct Snapshot {
     owners: Owners,
     policies: Store<AgentPolicy>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    unread: Unread,
 }
 
 impl Snapshot {
@@ -60,17 +61,13 @@ impl Snapshot {
             owners,
             policies: watches.follow(client, None, convert::trim_annotations),
             accounts: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
+            unread: watches.unread(),
         }
     }
 
     /// Kinds whose objects have not all been read yet.
     pub(crate) fn unread(&self) -> Vec<&'static str> {
-        let unread = [
-            ("AgentIdentity", is_unread(&self.identities)),
-            ("AgentPolicy", is_unread(&self.policies)),
-            ("ServiceAccount", is_unread(&self.accounts)),
-        ];
-        unread.into_iter().filter(|(_, unread)| *unread).map(|(kind, _)| kind).collect()
+        self.unread.kinds().into_iter().collect()
     }
 
     /// The identity of that name, if there is one.
@@ -203,13 +200,6 @@ impl Instances {
             matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents"))
         })
     }
-}
-
-fn is_unread<K>(store: &Store<K>) -> bool
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    store.wait_until_ready().now_or_never().is_none()
 }
 
 /// The identity whose label an object carries.

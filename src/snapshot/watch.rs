@@ -14,10 +14,12 @@ use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::future::Future;
-use std::pin::Pin;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+/// Most objects in one answer to a list. Whoever reads it holds all of it several times over, as text and as untyped
+/// JSON, so this bounds what a start costs in memory.
+const PAGE: u32 = 100;
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,22 +32,42 @@ pub(crate) enum Touched {
     Everything,
 }
 
+/// Kinds whose stores do not hold yet what was there when their watches began.
+///
+/// A store could be asked itself, but kube's `Store::wait_until_ready` wakes only the one that asked
+/// last: a glance at it would leave whoever waits asleep for ever.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread(watch::Receiver<BTreeSet<&'static str>>);
+
+impl Unread {
+    /// Those kinds by now.
+    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
+        self.0.borrow().clone()
+    }
+}
+
 /// The running watches, and where they report.
 pub(crate) struct Watches {
     tasks: JoinSet<&'static str>,
-    synced: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    unread: watch::Sender<BTreeSet<&'static str>>,
     touched: Option<mpsc::UnboundedSender<Touched>>,
 }
 
 impl Watches {
     /// No watches yet; `touched` hears of every change.
     pub(crate) fn new(touched: Option<mpsc::UnboundedSender<Touched>>) -> Self {
-        Self { tasks: JoinSet::new(), synced: Vec::new(), touched }
+        Self { tasks: JoinSet::new(), unread: watch::Sender::default(), touched }
     }
 
     /// Waits until every store holds what was there when its watch began.
-    pub(crate) async fn synced(&mut self) {
-        futures::future::join_all(self.synced.drain(..)).await;
+    pub(crate) async fn synced(&self) {
+        // The sender lives as long as we do.
+        let _ = self.unread.subscribe().wait_for(BTreeSet::is_empty).await;
+    }
+
+    /// What they have not read yet.
+    pub(super) fn unread(&self) -> Unread {
+        Unread(self.unread.subscribe())
     }
 
     /// Resolves with the name of a watch when it ends, which none should.
@@ -77,18 +99,15 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let config = label.map_or_else(watcher::Config::default, |l| watcher::Config::default().labels(l));
+        let mut config = watcher::Config::default().page_size(PAGE);
+        config.label_selector = label.map(str::to_owned);
         let kind: &'static str = K::kind(&()).into_owned().leak();
         METRICS.watch_restarts.begin([kind]);
         let stream = watch_objects(Api::<Lean<K>>::all(client.clone()), config);
         let stream = stream.map_ok(unwrapped).modify(trim);
         let (store, writer) = reflector::store::<K>();
-        let reader = store.clone();
-        self.synced.push(Box::pin(async move {
-            // The writer lives as long as the process.
-            let _ = reader.wait_until_ready().await;
-        }));
-        let (reader, touched) = (store.clone(), self.touched.clone());
+        self.unread.send_if_modified(|kinds| kinds.insert(kind));
+        let (reader, touched, unread) = (store.clone(), self.touched.clone(), self.unread.clone());
         self.tasks.spawn(async move {
             let mut events = Box::pin(stream.default_backoff().reflect(writer));
             let mut listed = BTreeSet::new();
@@ -106,7 +125,10 @@ impl Watches {
                         listed.extend(object.concerns());
                         continue;
                     }
-                    Ok(Event::InitDone) => std::mem::take(&mut listed),
+                    Ok(Event::InitDone) => {
+                        unread.send_if_modified(|kinds| kinds.remove(kind));
+                        std::mem::take(&mut listed)
+                    }
                     Err(error) => {
                         METRICS.watch_restarts.inc([kind]);
                         tracing::warn!(kind, %error, "a watch was interrupted and is tried again");
@@ -184,5 +206,50 @@ fn unwrapped<K>(event: Event<Lean<K>>) -> Event<K> {
         Event::Init => Event::Init,
         Event::InitApply(Lean(object)) => Event::InitApply(object),
         Event::InitDone => Event::InitDone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Snapshot;
+    use axum::extract::{Request, State};
+    use axum::response::{IntoResponse, Response};
+    use axum::{Json, Router};
+    use kube::Config;
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// An API server that answers no list before it may.
+    async fn answer(State(mut may): State<watch::Receiver<bool>>, request: Request) -> Response {
+        if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+            return std::future::pending().await;
+        }
+        may.wait_for(|may| *may).await.unwrap();
+        let list =
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": []});
+        Json(list).into_response()
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_what_is_unread_keeps_nobody_waiting() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (go, may) = watch::channel(false);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().fallback(answer).with_state(may);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let client = Client::try_from(Config::new(server.parse().unwrap())).unwrap();
+
+        let mut watches = Watches::new(None);
+        let snapshot = Snapshot::start(&client, &mut watches);
+        let asked = snapshot.clone();
+        let synced = tokio::spawn(async move { watches.synced().await });
+        tokio::task::yield_now().await;
+        // As a review does that comes before the webhook is ready.
+        assert_eq!(asked.unread(), ["AgentIdentity", "AgentPolicy", "ServiceAccount"]);
+        go.send(true).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), synced).await.unwrap().unwrap();
+        assert_eq!(asked.unread(), [""; 0]);
     }
 }
