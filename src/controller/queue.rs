@@ -1,5 +1,6 @@
 //! Which identity is looked at next: each at most once at a time, again when it was touched
-//! meanwhile, later when something is due or failed.
+//! meanwhile, later when something is due or failed. Namespaces take turns, so that one with
+//! thousands of identities does not keep a revocation in another waiting.
 
 use super::pass::Controller;
 use crate::cluster::describe;
@@ -7,7 +8,7 @@ use crate::runtime::metrics::METRICS;
 use crate::snapshot::{Key, Touched};
 use futures::StreamExt;
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -39,6 +40,19 @@ pub(super) async fn work(
         queue.at(key, Duration::ZERO);
     }
     loop {
+        while running.len() < PASSES
+            && let Some(key) = queue.begin()
+        {
+            let (controller, pass) = (controller.clone(), key.clone());
+            let task = running.spawn(async move {
+                let began = Instant::now();
+                let result = controller.pass(&pass).await;
+                let name = if result.is_ok() { "done" } else { "failed" };
+                METRICS.pass_seconds.observe([name], began.elapsed());
+                result
+            });
+            names.insert(task.id(), key);
+        }
         METRICS.queue_depth.set([], queue.depth() as f64);
         tokio::select! {
             () = stop.cancelled() => break,
@@ -56,19 +70,7 @@ pub(super) async fn work(
                     }
                 }
             },
-            Some(expired) = queue.due.next(), if running.len() < PASSES => {
-                if let Some(key) = queue.begin(expired.into_inner()) {
-                    let (controller, pass) = (controller.clone(), key.clone());
-                    let task = running.spawn(async move {
-                        let began = Instant::now();
-                        let result = controller.pass(&pass).await;
-                        let name = if result.is_ok() { "done" } else { "failed" };
-                        METRICS.pass_seconds.observe([name], began.elapsed());
-                        result
-                    });
-                    names.insert(task.id(), key);
-                }
-            },
+            Some(expired) = queue.later.next() => queue.is_due(expired.into_inner()),
             Some(done) = running.join_next_with_id() => {
                 let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
                 let Some(key) = names.remove(&id) else { continue };
@@ -94,9 +96,9 @@ fn until(at: Timestamp) -> Duration {
 
 #[derive(Default)]
 struct Queue {
-    due: DelayQueue<Key>,
+    now: Turns,
+    later: DelayQueue<Key>,
     waiting: HashMap<Key, (delay_queue::Key, tokio::time::Instant)>,
-    at_once: HashSet<Key>,
     running: HashSet<Key>,
     touched_meanwhile: HashSet<Key>,
     failures: HashMap<Key, u32>,
@@ -109,32 +111,45 @@ impl Queue {
             self.touched_meanwhile.insert(key);
             return;
         }
+        if self.now.contains(&key) {
+            return;
+        }
         if wait.is_zero() {
-            self.at_once.insert(key.clone());
+            if let Some((slot, _)) = self.waiting.remove(&key) {
+                self.later.remove(&slot);
+            }
+            self.now.push(key);
+            return;
         }
         let at = tokio::time::Instant::now() + wait;
         match self.waiting.get_mut(&key) {
             Some((_, earlier)) if *earlier <= at => {}
             Some((slot, when)) => {
-                self.due.reset_at(slot, at);
+                self.later.reset_at(slot, at);
                 *when = at;
             }
             None => {
-                let slot = self.due.insert_at(key.clone(), at);
+                let slot = self.later.insert_at(key.clone(), at);
                 self.waiting.insert(key, (slot, at));
             }
         }
     }
 
-    /// How many something happened to that no pass has begun to look at since.
-    fn depth(&self) -> usize {
-        self.at_once.len() + self.touched_meanwhile.len()
+    /// The time that `key` waited for has come.
+    fn is_due(&mut self, key: Key) {
+        self.waiting.remove(&key);
+        self.now.push(key);
     }
 
-    fn begin(&mut self, key: Key) -> Option<Key> {
-        self.waiting.remove(&key);
-        self.at_once.remove(&key);
-        self.running.insert(key.clone()).then_some(key)
+    /// How many are to be looked at and no pass has begun to since.
+    fn depth(&self) -> usize {
+        self.now.len() + self.touched_meanwhile.len()
+    }
+
+    fn begin(&mut self) -> Option<Key> {
+        let key = self.now.pop()?;
+        self.running.insert(key.clone());
+        Some(key)
     }
 
     fn finish(&mut self, key: Key, wait: Duration) {
@@ -158,16 +173,66 @@ impl Queue {
     }
 }
 
+/// Keys in the order in which they came, but that namespaces take turns.
+#[derive(Default)]
+struct Turns {
+    /// Never an empty one.
+    lanes: HashMap<String, VecDeque<Key>>,
+    namespaces: VecDeque<String>,
+    all: HashSet<Key>,
+}
+
+impl Turns {
+    fn contains(&self, key: &Key) -> bool {
+        self.all.contains(key)
+    }
+
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    fn push(&mut self, key: Key) {
+        if !self.all.insert(key.clone()) {
+            return;
+        }
+        let lane = self.lanes.entry(key.namespace.clone()).or_default();
+        if lane.is_empty() {
+            self.namespaces.push_back(key.namespace.clone());
+        }
+        lane.push_back(key);
+    }
+
+    fn pop(&mut self) -> Option<Key> {
+        let namespace = self.namespaces.pop_front()?;
+        let lane = self.lanes.get_mut(&namespace)?;
+        let key = lane.pop_front()?;
+        if lane.is_empty() {
+            self.lanes.remove(&namespace);
+        } else {
+            self.namespaces.push_back(namespace);
+        }
+        self.all.remove(&key);
+        Some(key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key_of(namespace: &str, identity: &str) -> Key {
+        Key { namespace: namespace.to_owned(), identity: identity.to_owned() }
+    }
+
     fn key() -> Key {
-        Key { namespace: "ns".to_owned(), identity: "a".to_owned() }
+        key_of("ns", "a")
     }
 
     /// How long until the key is due, in whole seconds.
     fn waits(queue: &Queue) -> Option<u64> {
+        if queue.now.contains(&key()) {
+            return Some(0);
+        }
         let due = queue.waiting.get(&key())?.1;
         Some(due.saturating_duration_since(tokio::time::Instant::now()).as_secs_f64().round() as u64)
     }
@@ -178,9 +243,8 @@ mod tests {
         queue.at(key(), Duration::ZERO);
         queue.at(key(), Duration::ZERO);
         assert_eq!(queue.depth(), 1);
-        let expired = queue.due.next().await.unwrap().into_inner();
-        assert_eq!(queue.begin(expired), Some(key()));
-        assert_eq!(queue.depth(), 0);
+        assert_eq!(queue.begin(), Some(key()));
+        assert_eq!((queue.depth(), queue.begin()), (0, None));
         queue.at(key(), Duration::ZERO);
         assert_eq!((waits(&queue), queue.depth()), (None, 1), "not while it runs");
         queue.finish(key(), RESYNC);
@@ -194,21 +258,56 @@ mod tests {
         queue.at(key(), Duration::from_secs(90));
         queue.at(key(), RESYNC);
         assert_eq!(waits(&queue), Some(90));
-        assert_eq!((queue.due.len(), queue.depth()), (1, 0));
+        assert_eq!((queue.later.len(), queue.depth()), (1, 0));
+        queue.at(key(), Duration::ZERO);
+        queue.at(key(), RESYNC);
+        assert_eq!((waits(&queue), queue.later.len(), queue.depth()), (Some(0), 0, 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_looked_at() {
+        let mut queue = Queue::default();
+        queue.at(key(), Duration::from_millis(1));
+        assert_eq!(queue.begin(), None);
+        let due = queue.later.next().await.unwrap().into_inner();
+        queue.is_due(due);
+        assert_eq!((queue.begin(), waits(&queue)), (Some(key()), None));
+    }
+
+    #[tokio::test]
+    async fn a_namespace_with_very_many_keeps_no_other_waiting() {
+        let mut queue = Queue::default();
+        for i in 0..1000 {
+            queue.at(key_of("many", &format!("bot-{i}")), Duration::ZERO);
+        }
+        for (namespace, identity) in [("few", "a"), ("few", "b"), ("one", "a")] {
+            queue.at(key_of(namespace, identity), Duration::ZERO);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
+        assert_eq!(order.len(), 1003);
+        let first: Vec<_> = order[..7].iter().map(|k| k.namespace.as_str()).collect();
+        assert_eq!(first, ["many", "few", "one", "many", "few", "many", "many"]);
+        let many = order.iter().filter(|k| k.namespace == "many");
+        assert!(
+            many.enumerate().all(|(i, k)| k.identity == format!("bot-{i}")),
+            "in the order in which they came"
+        );
     }
 
     #[tokio::test]
     async fn failures_wait_longer_each_time_unless_something_changed() {
         let mut queue = Queue::default();
         let mut seen = Vec::new();
+        let again = |queue: &mut Queue| {
+            queue.at(key(), Duration::ZERO);
+            assert_eq!(queue.begin(), Some(key()));
+        };
         for _ in 0..9 {
-            queue.waiting.clear();
-            queue.begin(key());
+            again(&mut queue);
             queue.fail(key());
             seen.push(waits(&queue).unwrap());
         }
-        queue.waiting.clear();
-        queue.begin(key());
+        again(&mut queue);
         queue.at(key(), Duration::ZERO);
         queue.fail(key());
         assert!(waits(&queue).unwrap() <= 1);
