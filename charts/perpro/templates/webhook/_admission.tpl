@@ -100,6 +100,15 @@ Arguments: root, verb of the path, side effects.
       {{- toYaml . | nindent 6 }}
   {{- end }}
   {{- if eq $verb "mutate" }}
+  {{- if ne .name "agents" }}
+  # Who may not use an identity has no accounts made for it; the policy use-pods refuses the pod.
+  matchConditions:
+    - name: may-use
+      expression: >-
+        !object.metadata.?labels[?'perpro.dev/identity'].hasValue()
+        || !({{ include "perpro.use.people" $root }})
+        || {{ include "perpro.use.allowed" "object.metadata.labels['perpro.dev/identity']" }}
+  {{- end }}
   reinvocationPolicy: Never
   {{- end }}
 {{- end }}

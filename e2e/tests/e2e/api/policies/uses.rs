@@ -112,6 +112,20 @@ async fn whoever_writes_what_runs_as_an_identity_needs_its_use() {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn who_may_not_use_an_identity_has_no_account_made_for_it() {
+    for mode in ["all", "agents"] {
+        let world = World::new(mode).await;
+        world.identity("bot", json!({})).await;
+        let eve = Actor::person(&world, "eve", "edit").await;
+        let refused =
+            eve.sends("POST", &world.path("v1", "pods"), json!(agent(json!({})))).await.unwrap_err();
+        assert!(refused.contains("AID084"), "{mode}: {refused}");
+        assert!(world.instance_accounts().await.is_empty(), "{mode}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn kubernetes_makes_the_pods_of_a_template_that_was_checked_and_anybody_may_scale_it() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
