@@ -1,6 +1,7 @@
 //! `perpro status`
 
 mod admission;
+mod parts;
 mod report;
 mod seen;
 
