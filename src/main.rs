@@ -11,7 +11,13 @@ mod runtime;
 mod snapshot;
 mod webhook;
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// A pod is read into hundreds of small objects, and dropped: with glibc's allocator that is a fifth of what an answer
+/// of the webhook costs. No huge pages: they would hold half as much memory again.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cli::run()

@@ -27,6 +27,7 @@ use perpro_core::names;
 use review::{Answer, Review, Subject};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
@@ -53,7 +54,6 @@ const LET_GO: Duration = Duration::from_secs(8);
 const DRAIN: Duration = Duration::from_secs(9);
 
 /// What the handlers share.
-#[derive(Clone)]
 struct Webhook {
     cluster: Cluster,
     snapshot: Snapshot,
@@ -96,7 +96,7 @@ pub(crate) async fn serve(
     let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone());
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(IDLE).keep_alive_timeout(IDLE);
-    let server = server.serve(routes(webhook, stop.clone()).into_make_service());
+    let server = server.serve(routes(Arc::new(webhook), stop.clone()).into_make_service());
     tokio::pin!(server, health);
 
     tracing::info!(%listen, "serving; reading identities, policies and accounts");
@@ -143,7 +143,7 @@ async fn let_go(State(stop): State<CancellationToken>, mut response: Response) -
     response
 }
 
-fn routes(webhook: Webhook, stop: CancellationToken) -> Router {
+fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
     Router::new()
         .route(MUTATE_PODS, post(mutate_pod))
         .route(VALIDATE_PODS, post(validate_pod))
@@ -153,11 +153,11 @@ fn routes(webhook: Webhook, stop: CancellationToken) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
-        .merge(health::routes(webhook.readiness))
+        .merge(health::routes(webhook.readiness.clone()))
         .layer(middleware::map_response_with_state(stop, let_go))
 }
 
-async fn mutate_pod(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn mutate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     let step = Step::admission();
     answer(MUTATE_PODS, &body, &pods::SUBJECT, async |review| {
         let answer = webhook.mutate(review).await;
@@ -167,20 +167,20 @@ async fn mutate_pod(State(webhook): State<Webhook>, body: Bytes) -> Response {
     .await
 }
 
-async fn validate_pod(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn validate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     answer(VALIDATE_PODS, &body, &pods::SUBJECT, async |review| webhook.validate(review).await).await
 }
 
-async fn mutate_identity(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn mutate_identity(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     answer(MUTATE_IDENTITIES, &body, &identities::SUBJECT, async |review| webhook.stamp(review)).await
 }
 
-async fn validate_identity(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn validate_identity(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     let decide = async |review: &Review<'_>| webhook.judge_identity(review).await;
     answer(VALIDATE_IDENTITIES, &body, &identities::SUBJECT, decide).await
 }
 
-async fn validate_policy(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn validate_policy(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     answer(VALIDATE_POLICIES, &body, &policies::SUBJECT, async |review| webhook.judge_policy(review)).await
 }
 

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use json_patch::Patch;
 use perpro_core::decide::refusal::{Reason, Refusal, summary};
 use perpro_core::names;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -171,36 +171,62 @@ impl Answer {
     }
 
     /// The review that carries the answer.
-    pub(super) fn respond(self, review: &Review<'_>) -> Json<Value> {
+    pub(super) fn respond<'a>(self, review: &'a Review<'_>) -> Json<Reply<'a>> {
         let allowed = self.refusals.is_empty();
-        let mut response = json!({
-            "uid": review.request.uid,
-            "allowed": allowed,
-            "warnings": self.warnings.iter().map(|w| format!("perpro {w}")).collect::<Vec<_>>(),
-        });
-        let mut audit: serde_json::Map<_, _> =
-            self.audit.into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect();
-        if !allowed {
+        let mut audit_annotations = BTreeMap::from_iter(self.audit);
+        let status = self.refusals.first().map(|first| {
+            audit_annotations.insert("code", first.code().to_owned());
             let causes: Vec<_> = self
                 .refusals
                 .iter()
                 .take(MAX_CAUSES)
                 .map(|r| json!({ "reason": r.code(), "field": r.path, "message": r.reason.to_string() }))
                 .collect();
-            response["status"] = json!({
+            json!({
                 "code": 403, "status": "Failure", "reason": "Forbidden",
                 "message": summary(&self.refusals), "details": { "causes": causes },
-            });
-            audit.insert("code".to_owned(), json!(self.refusals[0].code()));
-        }
-        if let Some(patch) = self.patch.filter(|p| allowed && !p.is_empty()) {
-            let bytes = serde_json::to_vec(&patch).unwrap_or_default();
-            response["patchType"] = json!("JSONPatch");
-            response["patch"] = json!(BASE64_STANDARD.encode(bytes));
-        }
-        response["auditAnnotations"] = Value::Object(audit);
-        Json(json!({ "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response }))
+            })
+        });
+        let patch = self.patch.filter(|p| allowed && !p.is_empty());
+        let patch = patch.map(|p| BASE64_STANDARD.encode(serde_json::to_vec(&p).unwrap_or_default()));
+        let response = Response {
+            uid: &review.request.uid,
+            allowed,
+            status,
+            warnings: self.warnings.iter().map(|w| format!("perpro {w}")).collect(),
+            patch_type: patch.is_some().then_some("JSONPatch"),
+            patch,
+            audit_annotations,
+        };
+        Json(Reply { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response })
     }
+}
+
+/// What the API server is answered (admission.k8s.io/v1 `AdmissionReview`).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Reply<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    /// Base64 of a JSON patch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
 }
 
 #[cfg(test)]
@@ -233,6 +259,53 @@ mod tests {
         assert_eq!(review.request.object.text(), r#"{"spec":{"x":[1]}}"#);
         assert_eq!(review.request.object["spec"]["x"][0], 1);
         assert!(review.request.old_object.is_null());
+    }
+
+    /// What is answered, as the API server reads it.
+    fn response(answer: Answer) -> Value {
+        let body = body(|_| {});
+        let review = Review::parse(&body, &pods::SUBJECT).unwrap();
+        let reply = serde_json::to_value(answer.respond(&review).0).unwrap();
+        assert_eq!(
+            (&reply["apiVersion"], &reply["kind"]),
+            (&json!("admission.k8s.io/v1"), &json!("AdmissionReview"))
+        );
+        reply["response"].clone()
+    }
+
+    #[test]
+    fn a_plain_yes_says_nothing_more() {
+        assert_eq!(response(Answer::default()), json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn a_yes_carries_its_patch_and_what_the_audit_log_keeps() {
+        let patch = json_patch::diff(&json!({}), &json!({"a": 1}));
+        let answer =
+            Answer { patch: Some(patch), audit: vec![("account", "x".to_owned())], ..Answer::default() };
+        let patch = BASE64_STANDARD.encode(r#"[{"op":"add","path":"/a","value":1}]"#);
+        assert_eq!(
+            response(answer),
+            json!({"uid": "u", "allowed": true, "patchType": "JSONPatch", "patch": patch, "auditAnnotations": {"account": "x"}})
+        );
+    }
+
+    #[test]
+    fn a_no_is_a_403_with_every_cause_and_no_patch() {
+        let patch = json_patch::diff(&json!({}), &json!({"a": 1}));
+        let response = response(Answer { patch: Some(patch), ..Answer::unreadable() });
+        let refusal = &Answer::unreadable().refusals[0];
+        assert_eq!(response["allowed"], false);
+        assert_eq!(
+            (&response["status"]["code"], &response["status"]["reason"]),
+            (&json!(403), &json!("Forbidden"))
+        );
+        assert!(response["status"]["message"].as_str().unwrap().starts_with(refusal.code()));
+        let cause =
+            json!({"reason": refusal.code(), "field": "object", "message": refusal.reason.to_string()});
+        assert_eq!(response["status"]["details"]["causes"], json!([cause]));
+        assert_eq!(response["auditAnnotations"], json!({"code": refusal.code()}));
+        assert!(response.get("patch").is_none() && response.get("patchType").is_none());
     }
 
     #[rstest]

@@ -206,37 +206,52 @@ fn images(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
 /// a running pod keeps a token that a later policy would make shorter.
 #[must_use]
 pub fn is_covered(holds: &[Credential], identity: &Identity) -> bool {
-    holds.iter().all(|c| unlisted(c.clone(), identity, i64::MAX).is_none())
+    holds.iter().all(|c| unlisted(c, identity, i64::MAX).is_none())
 }
 
 /// Credentials that the pod holds and the identity does not list.
 fn extra(held: &[Credential], context: Context<'_>) -> Vec<Refusal> {
     let limit = i64::from(context.ceiling.kubernetes_token_seconds());
-    held.iter().filter_map(|c| unlisted(c.clone(), context.identity, limit)).collect()
+    held.iter().filter_map(|c| unlisted(c, context.identity, limit)).collect()
 }
 
-fn unlisted(credential: Credential, identity: &Identity, limit: i64) -> Option<Refusal> {
-    let Credential { container, path, what } = credential;
-    let grant = grant(identity, container.as_deref());
-    let identity = identity.name.clone();
-    let reason = match what {
-        What::SecretKey { secret, key, place: _ } => {
-            let listed =
-                grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == secret && k.key == key));
-            (!listed).then_some(Reason::UnlistedSecretKey { container, secret, key, identity })
+fn unlisted(credential: &Credential, identity: &Identity, limit: i64) -> Option<Refusal> {
+    let grant = grant(identity, credential.container.as_deref());
+    let container = || credential.container.clone();
+    let identity = || identity.name.clone();
+    let reason = match &credential.what {
+        What::SecretKey { secret, key, .. }
+            if grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == *secret && k.key == *key)) =>
+        {
+            return None;
         }
-        What::WholeSecret { secret, by } => Some(Reason::WholeSecret { container, secret, by, identity }),
+        What::SecretKey { secret, key, .. } => Reason::UnlistedSecretKey {
+            container: container(),
+            secret: secret.clone(),
+            key: key.clone(),
+            identity: identity(),
+        },
+        What::WholeSecret { secret, by } => {
+            Reason::WholeSecret { container: container(), secret: secret.clone(), by, identity: identity() }
+        }
         What::Token { audience: None, seconds, .. }
             if grant.is_some_and(|g| g.kubernetes_access == KubernetesAccess::Token) =>
         {
             // Without a number the API server gives an hour.
-            (seconds.unwrap_or(3600) > limit).then_some(Reason::TokenTooLong { container, limit })
+            if seconds.unwrap_or(3600) <= limit {
+                return None;
+            }
+            Reason::TokenTooLong { container: container(), limit }
         }
-        What::Token { audience, .. } => Some(Reason::UnlistedToken { container, audience, identity }),
-        What::PodCertificate => Some(Reason::PodCertificate { container }),
-        What::FromFile { env } => Some(Reason::FromFile { container: container.unwrap_or_default(), env }),
+        What::Token { audience, .. } => {
+            Reason::UnlistedToken { container: container(), audience: audience.clone(), identity: identity() }
+        }
+        What::PodCertificate => Reason::PodCertificate { container: container() },
+        What::FromFile { env } => {
+            Reason::FromFile { container: container().unwrap_or_default(), env: env.clone() }
+        }
     };
-    reason.map(|reason| Refusal::at(path, reason))
+    Some(Refusal::at(&credential.path, reason))
 }
 
 /// Credentials that the identity lists and a container of the pod lacks.
