@@ -6,7 +6,7 @@ use super::{Entry, Example, Source, manifests};
 const A_CHANGE: Example =
     Example::None("It is said of a change of an object that exists, which has no manifest.");
 
-/// AID010, and AID080 to AID089.
+/// AID010, AID080 to AID089, and AID094.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID010",
@@ -73,5 +73,39 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "If you impersonate such an account, write as yourself. If it stands in perpro's log, chart and image are of different versions. If neither, somebody has the token: delete the pod that it belongs to.",
         from: &[Source::Policy("perpro-own-writes")],
         example: Example::None("It depends on who asks."),
+    },
+    Entry {
+        code: "AID087",
+        title: "Somebody asks for a token of an agent's account",
+        why: "A token of the account is the agent, wherever it is used. The node that runs the pod needs one, bound to that pod, and it ends with the pod; anybody else would borrow the identity.",
+        fix: "Run what needs the token as an agent pod, or give it an account of its own. A node that speaks as another user than system:node:NAME can't run agents.",
+        from: &[Source::Policy("perpro-tokens")],
+        example: Example::None(
+            "A token request is made on an account, by a subresource; no manifest holds one.",
+        ),
+    },
+    Entry {
+        code: "AID088",
+        title: "A Secret for the token of an agent, or of any account where agents are governed",
+        why: "A token in a Secret never expires, is bound to no pod, and whoever reads the Secret has it. In governed namespaces credentials end.",
+        fix: "Mount a projected volume with a serviceAccountToken, or ask for a token that ends with `kubectl create token`. Secrets that were there before the namespace was governed stay valid: delete them.",
+        from: &[Source::Policy("perpro-token-secrets")],
+        example: manifests!("AID088"),
+    },
+    Entry {
+        code: "AID089",
+        title: "A governed namespace is opted out, or its label is weakened",
+        why: "The label is what governs agents. Without it new pods run on any account, and those that run lose their power; with agents instead of all, pods run that nobody owns.",
+        fix: "Have somebody change it who holds the verb ungovern on namespaces.perpro.dev by a ClusterRoleBinding, as cluster-admin does; the chart has a role for it, perpro-ungovern. Deleting the namespace needs no such thing.",
+        from: &[Source::Policy("perpro-namespaces")],
+        example: A_CHANGE,
+    },
+    Entry {
+        code: "AID094",
+        title: "A binding has an agent's account among its subjects",
+        why: "An agent has what its identity lists, under a ceiling, and loses it with its pod. A binding of one's own would give it more, without owner and end. The account can be spelled as a user too, and belongs to the groups of all service accounts.",
+        fix: "List the permission in the AgentIdentity. Where others need a role, name their accounts, not system:serviceaccounts or the group of the whole namespace; the chart's value accountGroupRoles lists roles that such a group may have.",
+        from: &[Source::Policy("perpro-reserved")],
+        example: manifests!("AID094"),
     },
 ];

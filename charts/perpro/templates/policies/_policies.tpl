@@ -89,3 +89,9 @@ dyn(object).transformMap(k, v, !(k in {{ $but }}), v) == dyn(oldObject).transfor
 oldObject != null && object.spec.?suspended.orValue(false)
 && dyn(object.spec).{{ $rest }} == dyn(oldObject.spec).{{ $rest }}
 {{- end }}
+
+{{/* CEL: whether agents are governed in the namespace of the request, which has one. Argument: root. */}}
+{{- define "perpro.cel.governed" -}}
+!(request.namespace in {{ include "perpro.exempt" . }})
+&& namespaceObject.metadata.?labels[?'perpro.dev/enforce'].orValue('') in ['all', 'agents']
+{{- end }}

@@ -1,11 +1,11 @@
 //! Others than the administrator: people by impersonation, processes and agents by their tokens.
 
-use crate::common::{World, message, starts_with_advice};
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
-use kube::api::{Api, PostParams};
+use crate::common::{World, account_of, message, starts_with_advice, when};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
+use perpro_e2e::wait;
 use serde_json::{Value, json};
 
 /// Somebody who asks the API server for something, as a dry run: a guard that fails changes nothing.
@@ -33,6 +33,7 @@ impl Actor {
     pub async fn person(world: &World, name: &str, role: &str) -> Self {
         let name = format!("{name}@example.com");
         world.bind(&name, "ClusterRole", role).await;
+        world.counts(&name, json!({"verb": "get", "resource": "pods", "namespace": world.namespace})).await;
         Self::impersonated(world, &name).await
     }
 
@@ -44,26 +45,51 @@ impl Actor {
             groups.push("system:serviceaccounts".to_owned());
             groups.push(format!("system:serviceaccounts:{namespace}"));
         }
+        Self::in_groups(world, name, groups).await
+    }
+
+    /// A kubelet, whether its node is there or not.
+    pub async fn node(world: &World, node: &str) -> Self {
+        let groups = ["system:authenticated", "system:nodes"].map(str::to_owned);
+        Self::in_groups(world, &format!("system:node:{node}"), groups.to_vec()).await
+    }
+
+    /// A user with exactly these groups.
+    pub async fn in_groups(world: &World, name: &str, groups: Vec<String>) -> Self {
         let mut config = config(world).await;
         config.auth_info.impersonate = Some(name.to_owned());
         config.auth_info.impersonate_groups = Some(groups);
         Self { name: name.to_owned(), client: Client::try_from(config).unwrap() }
     }
 
-    /// The holder of a token of an account, bound to a pod if one is given.
-    pub async fn token(world: &World, namespace: &str, account: &str, pod: Option<&Pod>) -> Self {
-        let bound =
-            pod.map(|p| json!({"apiVersion": "v1", "kind": "Pod", "name": p.name_any(), "uid": p.uid()}));
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "metadata": {}, "spec": {"audiences": [], "expirationSeconds": 1200, "boundObjectRef": bound}
-        });
-        let request: TokenRequest = serde_json::from_value(request).unwrap();
-        let accounts = Api::<ServiceAccount>::namespaced(world.client.clone(), namespace);
-        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+    /// The holder of a token of an account.
+    pub async fn token(world: &World, namespace: &str, account: &str) -> Self {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let answer = Self::admin(world).sends("POST", &path, token_request(None)).await.unwrap();
+        Self::holds(world, account, &answer).await
+    }
+
+    /// An agent: the holder of the token that its pod's node is given.
+    pub async fn agent(world: &World, pod: &Pod) -> Self {
+        let node = world.place(pod).await;
+        let account = account_of(pod);
+        let path = world.path("v1", &format!("serviceaccounts/{account}/token"));
+        let answer = world
+            .eventually("the node should have a token", async || {
+                // The authorizer of nodes reads an informer.
+                match node.sends("POST", &path, token_request(Some(pod))).await {
+                    Ok(answer) => wait::ready(answer),
+                    Err(error) => wait::not_yet(error),
+                }
+            })
+            .await;
+        Self::holds(world, &account, &answer).await
+    }
+
+    async fn holds(world: &World, account: &str, answer: &Value) -> Self {
         let mut config = config(world).await;
         config.auth_info =
-            serde_json::from_value::<AuthInfo>(json!({"token": answer.status.unwrap().token})).unwrap();
+            serde_json::from_value::<AuthInfo>(json!({"token": answer["status"]["token"]})).unwrap();
         Self { name: account.to_owned(), client: Client::try_from(config).unwrap() }
     }
 
@@ -95,9 +121,13 @@ impl Actor {
 
     /// It would not, because of this guard and of no other.
     pub async fn may_not(&self, guard: Guard, method: &str, path: &str, body: Value) {
-        let what = format!("{} {method} {path} {body}", self.name);
-        let answer = self.asks(method, path, body).await;
-        guard.refused(&self.name, &answer).unwrap_or_else(|why| panic!("{why}: {what}: {answer:?}"));
+        let what = format!("{method} {path} {body}");
+        self.refused(guard, &self.asks(method, path, body).await, &what);
+    }
+
+    fn refused(&self, guard: Guard, answer: &Result<Value, String>, what: &str) {
+        let refused = guard.refused(&self.name, answer);
+        refused.unwrap_or_else(|why| panic!("{why}: {} {what}: {answer:?}", self.name));
     }
 }
 
@@ -115,6 +145,13 @@ impl Guard {
             }
         }
     }
+}
+
+/// What asks for a token, bound to a pod if one is given.
+pub fn token_request(pod: Option<&Pod>) -> Value {
+    let bound = pod.map(|p| json!({"apiVersion": "v1", "kind": "Pod", "name": p.name_any(), "uid": p.uid()}));
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {},
+        "spec": {"audiences": [], "expirationSeconds": 1200, "boundObjectRef": bound}})
 }
 
 async fn config(world: &World) -> Config {
@@ -135,6 +172,49 @@ impl World {
             .create(&PostParams::default(), &serde_json::from_value(object).unwrap())
             .await
             .unwrap();
+    }
+
+    /// Lets a user do what these rules say in the whole cluster, and waits until that counts. `check` is one of the
+    /// things: verb, group and resource.
+    pub async fn grant_everywhere(&self, user: &str, rules: Value, check: [&str; 3]) {
+        let name = format!("{}-{}", self.namespace, user.replace('@', "-"));
+        let role = json!({"metadata": {"name": name}, "rules": rules});
+        let binding = json!({"metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]});
+        let admin = Actor::admin(self);
+        let root = "/apis/rbac.authorization.k8s.io/v1";
+        admin.sends("POST", &format!("{root}/clusterroles"), role).await.unwrap();
+        admin.sends("POST", &format!("{root}/clusterrolebindings"), binding).await.unwrap();
+        let [verb, group, resource] = check;
+        self.counts(
+            user,
+            json!({"verb": verb, "group": group, "resource": resource, "name": self.namespace}),
+        )
+        .await;
+    }
+
+    /// Waits until a user may do this: the authorizer reads an informer.
+    pub async fn counts(&self, user: &str, what: Value) {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": what}});
+        let admin = Actor::admin(self);
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        self.eventually(&format!("what {user} was given should count"), async || {
+            let answer = admin.sends("POST", path, review.clone()).await.unwrap();
+            when(answer["status"]["allowed"] == true, "it does not")
+        })
+        .await;
+    }
+
+    /// Puts a pod on a node, which need not be there.
+    pub async fn place(&self, pod: &Pod) -> Actor {
+        let name = format!("{}-node", self.namespace);
+        let binding = json!({"metadata": {"name": pod.name_any()},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": name}});
+        let path = self.path("v1", &format!("pods/{}/binding", pod.name_any()));
+        Actor::admin(self).sends("POST", &path, binding).await.unwrap();
+        Actor::node(self, &name).await
     }
 
     /// Path of a resource of the namespace.

@@ -129,8 +129,8 @@ async fn a_forged_claim_ends_no_pod_and_lends_no_power() {
     let victim = agent(json!({"metadata": {"name": "victim"}}));
     let victim = world.accepts(&victim).await;
     world.released("victim").await;
-    let webhook = Actor::token(&world, NAMESPACE, "perpro-webhook", None).await;
-    let controller = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let webhook = Actor::token(&world, NAMESPACE, "perpro-webhook").await;
+    let controller = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     let accounts = world.path("v1", "serviceaccounts");
     let current = uid(&world.identities().get("bot").await.unwrap());
     for (name, identity) in [("aid-bot-0000000000", "x"), ("aid-bot-1111111111", current.as_str())] {

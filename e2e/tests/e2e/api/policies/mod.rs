@@ -2,8 +2,11 @@
 //! writes of other kinds, which no webhook of ours sees. Each refusal has its good twin.
 
 mod agents;
+mod namespaces;
 mod pods;
 mod reserved;
+mod subjects;
+mod tokens;
 mod uses;
 
 use crate::common::{World, account_of, agent};
@@ -33,7 +36,7 @@ async fn the_api_server_finds_nothing_wrong_with_the_policies() {
     world
         .eventually("all policies should have been checked", async || {
             let policies = policies.list(&ours).await.unwrap().items;
-            assert!(policies.len() >= 7, "{} policies", policies.len());
+            assert!(policies.len() >= 10, "{} policies", policies.len());
             for policy in &policies {
                 let Some(status) = &policy.status else { return wait::not_yet(policy.name_any()) };
                 if status.observed_generation != policy.metadata.generation {

@@ -12,7 +12,7 @@ use serde_json::json;
 async fn a_stolen_token_of_the_webhook_mints_unclaimed_accounts_and_nothing_else() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-webhook", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-webhook").await;
     let accounts = world.path("v1", "serviceaccounts");
     let name = "aid-bot-0123456789";
 
@@ -60,7 +60,7 @@ async fn a_stolen_token_of_the_webhook_mints_unclaimed_accounts_and_nothing_else
 #[ignore = "needs a cluster"]
 async fn a_stolen_token_of_the_controller_claims_and_ends_accounts_and_nothing_else() {
     let (world, account, gated) = agents().await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     is_no_way_out(&thief, &world).await;
     let authority = format!("/api/v1/namespaces/{NAMESPACE}/secrets/perpro-ca");
     thief.may_not(Guard::Rbac, "GET", &authority, json!(null)).await;

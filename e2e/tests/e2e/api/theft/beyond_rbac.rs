@@ -33,7 +33,7 @@ async fn what_rbac_gives_too_much_the_policy_takes_back() {
         plain
             .bind(&format!("system:serviceaccount:{NAMESPACE}:{account}"), "ClusterRole", "cluster-admin")
             .await;
-        let thief = Actor::token(&world, NAMESPACE, account, None).await;
+        let thief = Actor::token(&world, NAMESPACE, account).await;
         for (method, path, body) in [
             ("POST", plain.path("v1", "configmaps"), json!({"metadata": {"name": "x"}})),
             ("POST", plain.path("v1", "pods"), json!(pod(json!({"metadata": {"name": "new"}})))),
@@ -109,7 +109,7 @@ async fn among_its_like_each_process_keeps_to_the_objects_that_have_its_names() 
         }
         let path = format!("{all}/{name}");
         for (account, method) in tries {
-            let thief = Actor::token(&world, NAMESPACE, account, None).await;
+            let thief = Actor::token(&world, NAMESPACE, account).await;
             let body = if *method == "PUT" { object.clone() } else { json!(null) };
             world
                 .eventually("the role should count", async || {

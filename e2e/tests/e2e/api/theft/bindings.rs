@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 async fn a_stolen_token_of_the_controller_binds_an_agents_account_and_nobody_else() {
     let world = World::new("all").await;
     let identity = world.identity("bot", json!({})).await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     let account = "aid-bot-0123456789";
     let good = json!({
         "metadata": {"name": account, "labels": marks(),

@@ -11,7 +11,7 @@ use serde_json::json;
 async fn a_stolen_token_of_the_certificate_job_keeps_two_secrets_and_the_ca_and_nothing_else() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-certs", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-certs").await;
     is_no_way_out(&thief, &world).await;
 
     let secrets = format!("/api/v1/namespaces/{NAMESPACE}/secrets");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[ignore = "needs a cluster"]
 async fn a_stolen_token_of_the_controller_opens_gates_and_ends_agents_and_touches_no_other_pod() {
     let (world, ..) = agents().await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     let plain = World::new("").await;
     let created = pod(
         json!({"metadata": {"name": "plain"}, "spec": {"schedulingGates": [{"name": names::GATE}, {"name": "example.com/wait"}]}}),

@@ -11,7 +11,7 @@ use serde_json::json;
 async fn a_stolen_token_of_the_controller_keeps_its_lease_its_events_and_the_status_and_nothing_else() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    let thief = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     let status = world.path("perpro.dev/v1alpha1", "agentidentities/bot/status");
     thief.may("PATCH", &status, json!({"status": {"instances": 1}})).await;
 

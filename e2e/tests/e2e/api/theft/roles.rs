@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 async fn a_stolen_token_of_the_controller_writes_only_the_roles_of_identities_with_ordinary_permissions() {
     let world = World::new("all").await;
     let uid = uid(&world.identity("bot", json!({})).await);
-    let thief = Actor::token(&world, NAMESPACE, "perpro-controller", None).await;
+    let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
     let rule = |group: &str, resource: &str, verb: &str| json!([{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]);
     let role = |rules: Value| {
         json!({"apiVersion": RBAC, "kind": "Role",
