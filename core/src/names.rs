@@ -135,6 +135,14 @@ pub fn is_dns_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// Whether `name` is a DNS subdomain (RFC 1123), as the API server wants for pods.
+#[must_use]
+pub fn is_dns_subdomain(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let part = |p: &str| !p.is_empty() && p.bytes().all(inner) && !p.starts_with('-') && !p.ends_with('-');
+    name.len() <= 253 && name.split('.').all(part)
+}
+
 /// Name of the Role of an identity. By UID, so that an identity made again under an old name
 /// never inherits an old binding.
 #[must_use]
@@ -172,6 +180,14 @@ mod tests {
             "b\u{f6}t",
         ] {
             assert!(!is_identity_name(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_pods_name_that_is_none_never_reaches_a_path() {
+        assert!(["web-0", "web-0.a", &"x".repeat(253)].into_iter().all(is_dns_subdomain));
+        for wrong in ["", ".", "..", "a..b", "a/b", "a/../b", "A", "-a", "a-", "a?b", &"x".repeat(254)] {
+            assert!(!is_dns_subdomain(wrong), "{wrong:?}");
         }
     }
 

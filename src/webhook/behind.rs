@@ -20,14 +20,15 @@ pub(super) struct Behind {
     pub(super) policies: Value,
     pub(super) seen_identities: Value,
     pub(super) identities: Value,
+    pub(super) pods: Value,
     /// The answer to whether somebody may do something, given the attributes.
     pub(super) review: fn(&Value) -> Result<Value, StatusCode>,
 }
 
 impl Default for Behind {
     fn default() -> Self {
-        let [seen_policies, policies, seen_identities, identities] = [(); 4].map(|()| json!([]));
-        Self { seen_policies, policies, seen_identities, identities, review: allowed }
+        let [seen_policies, policies, seen_identities, identities, pods] = [(); 5].map(|()| json!([]));
+        Self { seen_policies, policies, seen_identities, identities, pods, review: allowed }
     }
 }
 
@@ -80,10 +81,12 @@ async fn answer(State((behind, seen)): State<(Behind, Arc<AtomicBool>)>, request
         if now { behind.policies } else { behind.seen_policies }
     } else if path.contains("/agentidentities") {
         if now { behind.identities } else { behind.seen_identities }
+    } else if path.contains("/pods/") {
+        behind.pods
     } else {
         json!([])
     };
-    if path.contains("/agentidentities/") {
+    if path.contains("/agentidentities/") || path.contains("/pods/") {
         let name = path.rsplit('/').next().unwrap_or_default();
         let found = items.as_array().and_then(|items| items.iter().find(|i| i["metadata"]["name"] == name));
         let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound"});

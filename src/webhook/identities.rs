@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub(super) const SUBJECT: Subject = Subject {
     group: names::GROUP,
     version: names::VERSION,
-    kind: "AgentIdentity",
+    kinds: &["AgentIdentity"],
     namespaced: true,
     operations: &["CREATE", "UPDATE", "DELETE"],
 };

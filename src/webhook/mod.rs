@@ -5,6 +5,7 @@ mod identities;
 mod pods;
 mod policies;
 mod review;
+mod sessions;
 
 use crate::cluster::{Cluster, Probe};
 use crate::runtime::health;
@@ -38,6 +39,7 @@ const VALIDATE_PODS: &str = "/validate/pods";
 const MUTATE_IDENTITIES: &str = "/mutate/identities";
 const VALIDATE_IDENTITIES: &str = "/validate/identities";
 const VALIDATE_POLICIES: &str = "/validate/policies";
+const VALIDATE_SESSIONS: &str = "/validate/sessions";
 
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
@@ -150,6 +152,7 @@ fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
         .route(MUTATE_IDENTITIES, post(mutate_identity))
         .route(VALIDATE_IDENTITIES, post(validate_identity))
         .route(VALIDATE_POLICIES, post(validate_policy))
+        .route(VALIDATE_SESSIONS, post(validate_session))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
@@ -182,6 +185,11 @@ async fn validate_identity(State(webhook): State<Arc<Webhook>>, body: Bytes) -> 
 
 async fn validate_policy(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     answer(VALIDATE_POLICIES, &body, &policies::SUBJECT, async |review| webhook.judge_policy(review)).await
+}
+
+async fn validate_session(State(webhook): State<Webhook>, body: Bytes) -> Response {
+    let decide = async |review: &Review<'_>| webhook.judge_session(review).await;
+    answer(VALIDATE_SESSIONS, &body, &sessions::SUBJECT, decide).await
 }
 
 /// Reads the review, has it decided, and counts what came of it.

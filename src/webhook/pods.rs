@@ -52,7 +52,7 @@ impl Question {
 
 /// The creation of pods.
 pub(super) const SUBJECT: Subject =
-    Subject { group: "", version: "v1", kind: "Pod", namespaced: true, operations: &["CREATE"] };
+    Subject { group: "", version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
 
 impl Webhook {
     /// Decides, mints, patches; on a dry run decides only.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub(super) const SUBJECT: Subject = Subject {
     group: names::GROUP,
     version: names::VERSION,
-    kind: "AgentPolicy",
+    kinds: &["AgentPolicy"],
     namespaced: false,
     operations: &["CREATE", "UPDATE", "DELETE"],
 };

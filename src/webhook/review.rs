@@ -37,6 +37,8 @@ pub(super) struct Request<'a> {
     pub(super) user_info: UserInfo,
     #[serde(default)]
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) sub_resource: String,
     #[serde(default, borrow)]
     pub(super) object: Object<'a>,
     #[serde(default, borrow)]
@@ -100,7 +102,7 @@ pub(super) struct UserInfo {
 pub(super) struct Subject {
     pub(super) group: &'static str,
     pub(super) version: &'static str,
-    pub(super) kind: &'static str,
+    pub(super) kinds: &'static [&'static str],
     pub(super) namespaced: bool,
     pub(super) operations: &'static [&'static str],
 }
@@ -127,13 +129,14 @@ impl<'a> Review<'a> {
         }
         let request = envelope.request.ok_or("the AdmissionReview has no request\n")?;
         let Kind { group, version, kind } = &request.kind;
-        if (group.as_str(), version.as_str(), kind.as_str()) != (subject.group, subject.version, subject.kind)
+        if (group.as_str(), version.as_str()) != (subject.group, subject.version)
+            || !subject.kinds.contains(&kind.as_str())
             || !subject.operations.contains(&request.operation.as_str())
         {
             return Err(format!(
                 "this path decides on {} of {}\n",
                 subject.operations.join(", "),
-                subject.kind
+                subject.kinds.join(", ")
             ));
         }
         if subject.namespaced && !names::is_dns_label(&request.namespace) {

@@ -63,6 +63,12 @@ pub struct AgentPolicySpec {
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub image_pull_secrets: Option<Vec<String>>,
+    /// Groups that can exec into agent pods, attach to them, reach their ports through the API server and add
+    /// ephemeral containers, besides each agent's owner. Where several policies name a namespace, those that all name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub break_glass_groups: Vec<String>,
     /// Most instance accounts in one namespace, claimed and unclaimed.
     #[serde(default = "AgentPolicySpec::default_max_instances")]
     #[schemars(range(min = 0, max = 10000), extend("format" = "int32"))]

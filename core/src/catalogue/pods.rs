@@ -1,4 +1,4 @@
-//! Codes by which the webhook refuses a pod, and the controller keeps one at its gate.
+//! Codes by which the webhook refuses a pod or a way into it, and the controller keeps one at its gate.
 
 use super::{Entry, Example, Source, manifests};
 
@@ -7,7 +7,7 @@ const POD: &[Source] = &[Source::Webhook, Source::Event];
 /// Asked at creation alone.
 const CREATION: &[Source] = &[Source::Webhook];
 
-/// AID001 to AID029 but AID010, AID057 and AID070.
+/// AID001 to AID029 but AID010, AID057, AID070 and AID095.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID001",
@@ -260,5 +260,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Use fewer containers, volumes, mounts, variables or items.",
         from: POD,
         example: Example::None("Its manifest has thousands of lines."),
+    },
+    Entry {
+        code: "AID095",
+        title: "Somebody else than its owner gets into a running agent",
+        why: "Whoever execs into an agent, attaches to it, reaches its ports through the API server or adds a container to it has what it has: its Secrets, its token, its memory. So that is its owner's, and in an emergency that of people whom the platform team names.",
+        fix: "Ask the owner of the AgentIdentity, or have the platform team list a group under spec.breakGlassGroups of every AgentPolicy that names the namespace. Logs can be read without.",
+        from: &[Source::Webhook],
+        example: Example::None("It depends on who asks."),
     },
 ];

@@ -4,7 +4,7 @@
 use super::ceiling::Ceiling;
 use super::credentials::{Credential, Place, What, credentials};
 use super::inject::{is_file, is_usual_token};
-use super::pod::AgentPod;
+use super::pod::{AgentPod, ContainerView};
 use super::refusal::{Reason, Refusal};
 use super::{image, isolation};
 use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
@@ -81,7 +81,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(marks(pod, identity));
     refusals.extend(injected(pod, identity));
     refusals.extend(isolation::holes(pod));
-    refusals.extend(images(pod, context));
+    refusals.extend(images(&pod.containers(), context));
     let held = credentials(pod);
     refusals.extend(extra(&held, context));
     refusals.extend(missing(pod, identity, &held));
@@ -179,10 +179,11 @@ fn grant<'a>(identity: &'a Identity, container: Option<&str>) -> Option<&'a Cont
     identity.spec.containers.iter().find(|g| Some(g.name.as_str()) == container)
 }
 
-fn images(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
+/// Images that the identity does not list for these containers, or the ceiling for any.
+pub(super) fn images(containers: &[ContainerView<'_>], context: Context<'_>) -> Vec<Refusal> {
     let identity = context.identity;
     let mut found = Vec::new();
-    for container in pod.containers() {
+    for container in containers {
         let image = container.image.unwrap_or_default();
         if let Err(policies) = context.ceiling.allows_image(image) {
             let (container_name, image) = (container.name.to_owned(), image.to_owned());
@@ -210,7 +211,7 @@ pub fn is_covered(holds: &[Credential], identity: &Identity) -> bool {
 }
 
 /// Credentials that the pod holds and the identity does not list.
-fn extra(held: &[Credential], context: Context<'_>) -> Vec<Refusal> {
+pub(super) fn extra(held: &[Credential], context: Context<'_>) -> Vec<Refusal> {
     let limit = i64::from(context.ceiling.kubernetes_token_seconds());
     held.iter().filter_map(|c| unlisted(c, context.identity, limit)).collect()
 }

@@ -115,6 +115,13 @@ impl<'a> Ceiling<'a> {
         if against.is_empty() { Ok(()) } else { Err(against) }
     }
 
+    /// Whether a member of these groups can get into agents of others. Nobody can where no policy says so.
+    #[must_use]
+    pub fn breaks_glass(&self, groups: &[String]) -> bool {
+        let named = |group: &String| self.policies.iter().all(|(_, p)| p.break_glass_groups.contains(group));
+        !self.policies.is_empty() && groups.iter().any(named)
+    }
+
     /// Names of the policies for which `holds` does not.
     fn naming(&self, holds: impl Fn(&AgentPolicySpec) -> bool) -> Vec<String> {
         self.policies.iter().filter(|(_, p)| !holds(p)).map(|(name, _)| name.clone()).collect()
@@ -226,6 +233,7 @@ mod tests {
                 permissions,
                 elevated_permissions: vec![],
                 image_pull_secrets: None,
+                break_glass_groups: vec![],
                 max_instances: 1000,
                 kubernetes_token_seconds: 900,
                 drain_seconds: 30,

@@ -4,7 +4,7 @@
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`grant`] and [`widening`] say
 //! who may write it, [`policy`] does so for the ceiling itself, [`lifecycle`] plans what happens to its
-//! instances, [`uninstall`] ends them all, and [`refusal`] holds every way to say no.
+//! instances, [`uninstall`] ends them all, [`session`] says who may get into one, and [`refusal`] holds every way to say no.
 
 pub mod admit;
 pub mod ceiling;
@@ -19,6 +19,7 @@ pub mod policy;
 pub mod powers;
 pub mod refusal;
 mod rules;
+pub mod session;
 pub mod status;
 mod times;
 pub mod uninstall;

@@ -65,6 +65,7 @@ impl World {
             permissions: vec![rule()],
             elevated_permissions: vec![],
             image_pull_secrets: None,
+            break_glass_groups: vec![],
             max_instances: 10,
             kubernetes_token_seconds: 900,
             drain_seconds: 30,

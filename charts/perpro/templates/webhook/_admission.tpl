@@ -40,6 +40,56 @@ root, verb of the path.
   {{- end }}
 {{- end }}
 
+{{/*
+Whoever gets into a running agent: a request to connect has no labels to select by, so for every pod of a governed
+namespace the webhook is asked; for containers that are added, of agents alone. Both fail closed. Groups that break
+glass are not asked about, so our outage does not keep them out. Arguments: root.
+*/}}
+{{- define "perpro.webhook.sessions" -}}
+{{- $root := index . 0 -}}
+{{- range list "connect" "debug" }}
+{{- if eq . "debug" }}
+{{ end -}}
+- {{ include "perpro.webhook" (list $root (printf "%s.pods" .) "/validate/sessions" "None" "Fail") | indent 2 | trim }}
+  rules:
+    - apiGroups: [""]
+      apiVersions: [v1]
+      {{- if eq . "connect" }}
+      operations: [CONNECT]
+      resources: [pods/attach, pods/exec, pods/portforward, pods/proxy]
+      {{- else }}
+      operations: [UPDATE]
+      resources: [pods/ephemeralcontainers]
+      {{- end }}
+      scope: Namespaced
+  {{- include "perpro.webhook.governed" (list $root "all" "agents") | nindent 2 }}
+  {{- if eq . "debug" }}
+  objectSelector:
+    matchExpressions:
+      - key: perpro.dev/identity
+        operator: Exists
+  {{- end }}
+  {{- with $root.Values.breakGlassGroups }}
+  matchConditions:
+    - name: breaks-no-glass
+      expression: >-
+        !request.userInfo.?groups.orValue([]).exists(g, g in {{ toJson . }})
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Selects governed namespaces by what they enforce. Arguments: root, then those values. */}}
+{{- define "perpro.webhook.governed" -}}
+namespaceSelector:
+  matchExpressions:
+    - key: perpro.dev/enforce
+      operator: In
+      values: {{ rest . | toJson }}
+    - key: kubernetes.io/metadata.name
+      operator: NotIn
+      values: {{ include "perpro.exempt" (index . 0) }}
+{{- end }}
+
 {{/* What is only told, or could never count: it fails open. Arguments: root. */}}
 {{- define "perpro.webhook.advice" -}}
 - {{ include "perpro.webhook" (list (index . 0) "deleted-identities" "/validate/identities" "None" "Ignore") | indent 2 | trim }}
@@ -86,14 +136,7 @@ Arguments: root, verb of the path, side effects.
       operations: [CREATE]
       resources: [pods]
       scope: Namespaced
-  namespaceSelector:
-    matchExpressions:
-      - key: perpro.dev/enforce
-        operator: In
-        values: [{{ .enforce }}]
-      - key: kubernetes.io/metadata.name
-        operator: NotIn
-        values: {{ include "perpro.exempt" $root }}
+  {{- include "perpro.webhook.governed" (list $root .enforce) | nindent 2 }}
   {{- with .labels }}
   objectSelector:
     matchExpressions:

@@ -164,6 +164,7 @@ mod tests {
             Reason::CutsIdentities { identities: vec![s()] },
             Reason::ImageOverCeiling { container: s(), image: s(), policies: vec![s()] },
             Reason::NotGoverned { namespace: s() },
+            Reason::NotTheirs { identity: s() },
             Reason::AuthorUnknown,
             Reason::WriteRefused { said: s() },
             Reason::TooManyCredentials { limit: 1 },

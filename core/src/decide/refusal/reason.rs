@@ -163,6 +163,9 @@ pub enum Reason {
         image: String,
         policies: Vec<String>,
     },
+    NotTheirs {
+        identity: String,
+    },
     NotGoverned {
         namespace: String,
     },
@@ -251,6 +254,8 @@ impl Reason {
             Self::ImageOverCeiling { .. } => "AID057",
             Self::NotGoverned { .. } => "AID010",
             Self::AuthorUnknown => "AID092",
+            // AID094 is the policy perpro-reserved in the chart.
+            Self::NotTheirs { .. } => "AID095",
             Self::WriteRefused { .. } => "AID093",
             Self::BadIdentityName { .. } => "AID002",
             Self::TooManyCredentials { .. } => "AID070",

@@ -192,6 +192,10 @@ impl fmt::Display for Reason {
                 "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there any more",
                 names::ENFORCE_LABEL
             ),
+            Self::NotTheirs { identity } => write!(
+                f,
+                "ask the owner of AgentIdentity \"{identity}\" to do this, or have breakGlassGroups of the AgentPolicy name a group of yours: whoever gets into an agent has what it has"
+            ),
             Self::AuthorUnknown => {
                 f.write_str("try again in a few seconds: the API server did not say what the author may do")
             }

@@ -21,6 +21,8 @@ pub enum Guard {
     Rbac,
     /// It has the right, and a policy says no with this code.
     Policy(&'static str),
+    /// It has the right, and perpro's webhook says no with this code.
+    Webhook(&'static str),
 }
 
 impl Actor {
@@ -125,6 +127,12 @@ impl Actor {
         self.refused(guard, &self.asks(method, path, body).await, &what);
     }
 
+    /// It does not let them connect, which can't be tried as a dry run.
+    pub async fn may_not_connect(&self, guard: Guard, method: &str, path: &str) {
+        let answer = self.sends(method, path, Value::Null).await;
+        self.refused(guard, &answer, &format!("{method} {path}"));
+    }
+
     fn refused(&self, guard: Guard, answer: &Result<Value, String>, what: &str) {
         let refused = guard.refused(&self.name, answer);
         refused.unwrap_or_else(|why| panic!("{why}: {} {what}: {answer:?}", self.name));
@@ -141,6 +149,11 @@ impl Guard {
             Self::Policy(code) => {
                 let said = error.split_once("denied request: ").map(|(_, said)| said);
                 let said = said.ok_or(format!("{code}: no policy refused"))?;
+                starts_with_advice(said, code)
+            }
+            Self::Webhook(code) => {
+                let said = error.split_once(".perpro.dev\" denied the request: ").map(|(_, said)| said);
+                let said = said.ok_or(format!("{code}: no webhook of perpro refused"))?;
                 starts_with_advice(said, code)
             }
         }
@@ -251,7 +264,11 @@ mod tests {
         assert!(!refused(Guard::Rbac, Err(POLICY)) && !refused(policy, Err(FORBIDDEN)));
         assert!(!refused(Guard::Rbac, Err(&FORBIDDEN.replace("eve", "joe"))), "somebody else was refused");
         assert!(!refused(policy, Err(&POLICY.replace("AID080", "AID081"))), "another rule");
-        assert!(!refused(policy, Err("admission webhook \"x\" denied the request: AID080 spec: no")));
+        let webhook = "admission webhook \"all.pods.perpro.dev\" denied the request: AID080 spec: no";
+        assert!(!refused(policy, Err(webhook)) && refused(Guard::Webhook("AID080"), Err(webhook)));
+        assert!(!refused(Guard::Webhook("AID080"), Err(POLICY)));
+        let foreign = Err("admission webhook \"x\" denied the request: AID080 spec: no");
+        assert!(!refused(Guard::Webhook("AID080"), foreign));
         let broken =
             "ValidatingAdmissionPolicy 'perpro-pods' denied request: expression 'AID080' resulted in error";
         assert!(!refused(policy, Err(broken)), "a policy that is broken");

@@ -16,6 +16,7 @@ mod people;
 mod policies;
 mod quotas;
 mod server;
+mod sessions;
 mod telemetry;
 mod theft;
 mod writes;

@@ -282,7 +282,22 @@ async fn with_the_webhook_down_agents_are_refused_and_all_else_goes_on() {
     world.identity("bot", json!({})).await;
     world.accepts(&agent(json!({}))).await;
     let account = account_of(&world.released("pod").await);
+    let rules = json!([{"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": [], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["pods"], "resourceNames": [], "verbs": ["get"]}]);
+    world.grant("jane@example.com", rules).await;
+    let owner = world.as_user("jane@example.com", &["system:authenticated"]).await;
+    let exec = async |client: &kube::Client| {
+        let path = format!("/api/v1/namespaces/{}/pods/pod/exec?command=sh&container=agent", world.namespace);
+        let request = http::Request::post(path).body(Vec::new()).unwrap();
+        client.request::<serde_json::Value>(request).await.map_err(message).unwrap_err()
+    };
+    // There is no kubelet: this is how far one gets.
+    let in_it = "does not have a host assigned";
+    assert!(exec(&owner).await.contains(in_it));
     processes.kill(HostProcess::Webhook).await.unwrap();
+    let refused = exec(&owner).await;
+    assert!(refused.contains("failed calling webhook \"connect.pods.perpro.dev\""), "{refused}");
+    assert!(exec(&world.client).await.contains(in_it), "who breaks the glass is not kept out");
     assert!(
         world
             .pods()

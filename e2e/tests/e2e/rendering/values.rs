@@ -112,7 +112,7 @@ fn another(path: &str) -> (Value, Value) {
         "serviceMonitor.interval" | "serviceMonitor.scrapeTimeout" => (json!("7s"), monitored),
         "serviceMonitor.metricRelabelings" => (json!([{"action": "labeldrop", "regex": "a"}]), monitored),
         "elevated" => (json!(["secrets"]), none),
-        "accountGroupRoles" => (json!(["other"]), none),
+        "accountGroupRoles" | "breakGlassGroups" => (json!(["other"]), none),
         "uninstall.timeoutSeconds" => (json!(99), none),
         _ => panic!("{path}: say here which value is to have an effect"),
     }
