@@ -187,7 +187,7 @@ async fn validate_policy(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Re
     answer(VALIDATE_POLICIES, &body, &policies::SUBJECT, async |review| webhook.judge_policy(review)).await
 }
 
-async fn validate_session(State(webhook): State<Webhook>, body: Bytes) -> Response {
+async fn validate_session(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
     let decide = async |review: &Review<'_>| webhook.judge_session(review).await;
     answer(VALIDATE_SESSIONS, &body, &sessions::SUBJECT, decide).await
 }

@@ -38,3 +38,32 @@ fn every_refusal_of_a_policy_ends_with_how_to_learn_more() {
         }
     }
 }
+
+/// Whether a rule selects a resource, as `pods`, of an operation.
+fn selects(rule: &Value, group: &str, resource: &str, operation: &str) -> bool {
+    let has = |key: &str, wanted: &[&str]| {
+        rule[key].as_array().unwrap().iter().any(|v| wanted.iter().any(|w| v == w))
+    };
+    has("apiGroups", &[group, "*"])
+        && has("resources", &[resource, "*", "*/*"])
+        && has("operations", &[operation, "*"])
+}
+
+/// Each policy that looks at an object costs; most pods are created by people who never heard of perpro.
+#[test]
+#[ignore = "needs helm"]
+fn the_creation_of_a_pod_meets_three_policies_and_of_a_plain_pod_one() {
+    for (set, values) in sets() {
+        let objects = objects(&rendered("perpro", &values));
+        let (mut all, mut unlabelled) = (Vec::new(), Vec::new());
+        for policy in of_kind(&objects, "ValidatingAdmissionPolicy") {
+            let matched = &policy["spec"]["matchConstraints"];
+            let rules = matched["resourceRules"].as_array().unwrap();
+            if rules.iter().any(|r| selects(r, "", "pods", "CREATE")) {
+                all.push(called(policy));
+                unlabelled.extend(matched["objectSelector"].is_null().then(|| called(policy)));
+            }
+        }
+        assert_eq!((all.len(), unlabelled.len()), (3, 1), "{set}: {all:?}");
+    }
+}
