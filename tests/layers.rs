@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("main", &["cli"] as &[_]),
-        ("cli", &["certs", "controller", "webhook", "cluster", "runtime"]),
+        ("cli", &["certs", "controller", "webhook", "cluster", "manifest", "runtime"]),
         ("certs", &["cluster", "runtime"]),
         ("controller", &["cluster", "snapshot", "runtime"]),
         ("webhook", &["cluster", "snapshot", "runtime"]),
         ("snapshot", &["runtime"]),
         ("cluster", &["runtime"]),
+        ("manifest", &[]),
         ("runtime", &[]),
     ])
 }

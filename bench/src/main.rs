@@ -1,11 +1,12 @@
 //! Benchmarks: what perpro costs, beside the least that the same work can cost, measured in the same minutes.
 //!
-//! Each starts API servers of its own and ends them, prints one line of JSON, and fails when a limit is missed.
+//! Each but `check` starts API servers of its own and ends them, prints one line of JSON, and fails when a limit is missed.
 //! docs/benchmarks.md tells how to read them.
 
 mod admission;
 mod api;
 mod burst;
+mod check;
 mod floor;
 mod load;
 mod objects;
@@ -51,6 +52,8 @@ enum Command {
     Admission,
     /// How fast many agents come to their power
     Burst,
+    /// Manifests a second by `perpro check`; no API server
+    Check,
     /// A webhook that allows everything; benchmarks start it
     #[command(hide = true)]
     Floor {
@@ -78,6 +81,7 @@ async fn run(Args { command, smoke }: Args) -> Result<()> {
         Command::Webhook => webhook::run(&cache, smoke).await?,
         Command::Admission => admission::run(&cache, smoke).await?,
         Command::Burst => burst::run(&cache, smoke).await?,
+        Command::Check => check::run(&cache, smoke)?,
         Command::Floor { port, tls } => return floor::serve(port, &tls).await,
     };
     for finding in &report.findings {

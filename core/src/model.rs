@@ -128,6 +128,12 @@ impl SecretOwner {
 }
 
 impl SecretOwners {
+    /// Nobody owns any.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
     /// Those among `identities`, which are all of a namespace.
     pub fn among<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
         let mut owners = BTreeMap::<_, SecretOwner>::new();

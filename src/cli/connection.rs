@@ -23,6 +23,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether the person says which cluster is meant.
+    pub(super) fn says_where(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// The namespace that was asked for.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// Connects and does `work` with the cluster and the namespace that was asked for. Ctrl-C ends it.
     pub(super) fn run(
         self,

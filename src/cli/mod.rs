@@ -1,6 +1,7 @@
 //! The command line: one thin file per subcommand.
 
 mod certs;
+mod check;
 mod completion;
 mod connection;
 mod controller;
@@ -45,6 +46,8 @@ enum Command {
     Resume(resume::Args),
     /// Delete an AgentIdentity, and end what runs under it
     Revoke(revoke::Args),
+    /// Say of manifests what admission would say of them, before they are applied
+    Check(check::Args),
     /// Say what a code means, why the rule exists and how to get it right
     Explain(explain::Args),
     /// Print the script by which a shell completes these commands
@@ -81,6 +84,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Suspend(args) => args.run(),
         Command::Resume(args) => args.run(),
         Command::Revoke(args) => args.run(),
+        Command::Check(args) => args.run(),
         Command::Explain(args) => succeeds(args.run()),
         Command::Completion(args) => succeeds(args.run(Cli::command())),
         Command::Crds(args) => succeeds(args.run()),

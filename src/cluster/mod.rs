@@ -5,6 +5,7 @@
 
 mod accounts;
 mod certificates;
+mod checks;
 mod events;
 mod fault;
 mod grants;

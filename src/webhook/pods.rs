@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::admit::{self, Context, Verdict};
 use perpro_core::decide::ceiling::Ceiling;
-use perpro_core::decide::inject::{Instance, inject};
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::{Reason, Refusal};
+use perpro_core::decide::rehearse;
 use perpro_core::model::{Identity, SecretOwners};
 use perpro_core::names;
 use serde_json::Value;
@@ -37,16 +37,7 @@ impl Question {
 
     /// The pod as it would be stored under `account`, and the verdict on that.
     fn rehearse(&self, raw: &Value, account: &str) -> (Value, Verdict) {
-        self.ask(|context| {
-            let token_seconds = context.ceiling.kubernetes_token_seconds();
-            let instance = Instance { identity: context.identity, account, token_seconds };
-            let injected = inject(raw, &self.pod, instance);
-            let verdict = match AgentPod::parse(&injected.to_string()) {
-                Ok(pod) => admit::admit(&pod, context),
-                Err(refusal) => Verdict { refusals: vec![refusal], warnings: Vec::new() },
-            };
-            (injected, verdict)
-        })
+        self.ask(|context| rehearse::rehearse(raw, &self.pod, account, context))
     }
 }
 
@@ -77,7 +68,7 @@ impl Webhook {
         if !answer.refusals.is_empty() {
             return logged(request, answer);
         }
-        answer.warnings.extend(overwritten_account(&question.pod));
+        answer.warnings.extend(rehearse::overwritten_account(&question.pod));
         if request.dry_run == Some(true) {
             // Nothing may be created, so there is no account that a patch could name.
             answer.warnings.push(Refusal::at("spec", Reason::DryRun));
@@ -105,7 +96,7 @@ impl Webhook {
             Err(refusal) => return logged(request, Answer::refuse(refusal)),
         };
         if request.dry_run == Some(true) {
-            let placeholder = names::account_name(&question.identity.name, [0; names::ACCOUNT_SUFFIX_LEN]);
+            let placeholder = rehearse::placeholder(&question.identity.name);
             let (_, verdict) = question.rehearse(&request.object, &placeholder);
             return Answer { refusals: verdict.refusals, ..Answer::default() };
         }
@@ -139,14 +130,7 @@ impl Webhook {
             );
             return Ok(None);
         }
-        let Some(name) = pod.identity().map(str::to_owned) else {
-            let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
-            return Err(Refusal::at(path, Reason::NoIdentity));
-        };
-        if !names::is_identity_name(&name) {
-            let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
-            return Err(Refusal::at(path, Reason::BadIdentityName { name: name.chars().take(63).collect() }));
-        }
+        let name = rehearse::named_identity(&pod)?.to_owned();
         if !self.readiness.get() {
             return Err(Refusal::at("metadata", self.not_ready()));
         }
@@ -252,12 +236,6 @@ fn new_account_name(identity: &str) -> Result<String, Refusal> {
         Refusal::at("spec.serviceAccountName", Reason::MintFailed { detail: "no randomness".to_owned() })
     })?;
     Ok(names::account_name(identity, random))
-}
-
-fn overwritten_account(pod: &AgentPod) -> Option<Refusal> {
-    let account = pod.spec.service_account_name.clone()?;
-    (account != "default")
-        .then(|| Refusal::at("spec.serviceAccountName", Reason::AccountOverwritten { account }))
 }
 
 /// One line per decision.

@@ -48,6 +48,22 @@ pub enum Source {
     Event,
 }
 
+impl Entry {
+    /// How bad it is that somebody meant to apply such a thing, from 0 to 10, as scales of vulnerabilities have it: a
+    /// way to other people's credentials, one to credentials that nobody listed, a power that nobody gave, missing
+    /// answers, and what is only odd.
+    #[must_use]
+    pub fn severity(&self) -> f32 {
+        match self.code {
+            "AID003" | "AID004" | "AID013" | "AID014" | "AID017" => 8.5,
+            "AID009" | "AID011" | "AID012" | "AID021" | "AID022" | "AID026" | "AID027" => 7.5,
+            "AID030" | "AID031" | "AID032" | "AID033" | "AID034" | "AID052" => 7.0,
+            _ if self.from[0] == Source::Warning => 2.0,
+            _ => 5.0,
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

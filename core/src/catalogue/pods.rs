@@ -229,7 +229,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "AID028",
-        title: "The object is no pod that core/v1 can read",
+        title: "The object is none that its API can read",
         why: "What can't be read can't be judged.",
         fix: "Read the error in the message; the field that it names has the wrong type.",
         from: POD,

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most entries of each list of a spec, and most permissions that it expands to (AID035).
-const MOST: (usize, usize) = (32, 200);
+pub(super) const MOST: (usize, usize) = (32, 200);
 
 /// Clocks of those who write "in exactly a year" differ a little from ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);

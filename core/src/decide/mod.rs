@@ -3,21 +3,27 @@
 //! [`pod`] reads a pod, [`credentials`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`grant`] and [`widening`] say
-//! who may write it, [`policy`] does so for the ceiling itself, [`lifecycle`] plans what happens to its
-//! instances, [`uninstall`] ends them all, [`session`] says who may get into one, and [`refusal`] holds every way to say no.
+//! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
+//! [`check`] and [`definition`] do so for objects that are not applied yet, [`policy`] does so for the
+//! ceiling itself, [`lifecycle`] plans what happens to its instances, [`uninstall`] ends them all,
+//! [`session`] says who may get into one, and [`refusal`] holds every way to say no.
 
 pub mod admit;
 pub mod ceiling;
+pub mod check;
 pub mod credentials;
+pub mod definition;
 pub mod grant;
 pub mod image;
 pub mod inject;
 pub mod isolation;
 pub mod lifecycle;
+mod path;
 pub mod pod;
 pub mod policy;
 pub mod powers;
 pub mod refusal;
+pub mod rehearse;
 mod rules;
 pub mod session;
 pub mod status;

@@ -1,5 +1,6 @@
 //! A pod as the decisions read it: typed, with every field that the types don't know.
 
+use super::path;
 use super::refusal::{Reason, Refusal};
 use crate::names;
 use k8s_openapi::api::core::v1::{
@@ -78,7 +79,7 @@ impl AgentPod {
                 unknown.push(field_path(&path));
             }
         })
-        .map_err(|e| Refusal::at("object", Reason::Unreadable { error: e.to_string() }))?;
+        .map_err(|error| unreadable(json, &error))?;
         let spec = pod
             .spec
             .ok_or_else(|| Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }))?;
@@ -168,6 +169,16 @@ fn field_path(dotted: &str) -> String {
         }
     }
     path
+}
+
+/// What can't be read, at the path where reading ended.
+fn unreadable(json: &str, error: &serde_json::Error) -> Refusal {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    let path = path::at(json, error.line(), error.column());
+    let path = if path.is_empty() { "object".to_owned() } else { path };
+    let error = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    Refusal::at(path, Reason::Unreadable { error })
 }
 
 /// What the three kinds of container have in common, and all of it that can bring a credential.
@@ -262,7 +273,13 @@ mod tests {
     #[test]
     fn a_thing_that_is_no_pod_is_refused_in_words() {
         let refusal = AgentPod::parse(r#"{"spec": {"containers": "none"}}"#).unwrap_err();
-        assert_eq!(refusal.code(), "AID028");
+        assert_eq!((refusal.code(), refusal.path.as_str()), ("AID028", "spec.containers"));
+        let number = AgentPod::parse(r#"{"metadata": {"labels": {"a.b/c": 1}}, "spec": {"containers": []}}"#)
+            .unwrap_err();
+        assert_eq!(
+            number.to_string(),
+            "AID028 metadata.labels[a.b/c]: send an object that its API can read: invalid type: integer `1`, expected a string"
+        );
         assert_eq!(AgentPod::parse("{}").unwrap_err().path, "spec");
     }
 }

@@ -38,7 +38,9 @@ pub fn power(permission: &Permission) -> Result<Power, Reason> {
     Ok(if elevated { Power::Elevated } else { Power::Ordinary })
 }
 
-const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+/// The verbs that can be granted.
+pub(super) const VERBS: [&str; 8] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
 /// Groups all of whose writes are as good as a larger role.

@@ -1,12 +1,14 @@
 //! Pods drawn at random.
 
-use crate::{identity, injected, plain_pod, refusals};
+use crate::{identity, injected, now, plain_pod, refusals};
 use perpro_core::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
+use perpro_core::decide::check::{Governance, Pod, World, check};
 use perpro_core::decide::credentials::{What, credentials};
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::model::Identity;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const CONTAINERS: [&str; 3] = ["agent", "tool", "init"];
 const SECRETS: [&str; 3] = ["crm", "llm", "foreign"];
@@ -176,4 +178,35 @@ fn the_random_pods_are_both_admitted_and_refused() {
         if refusals(&injected(&raw, &identity), &identity).is_empty() { admitted += 1 } else { refused += 1 }
     }
     assert!(admitted > 50 && refused > 50, "{admitted} admitted, {refused} refused");
+}
+
+/// The fields for which `check` refuses a pod, under this identity or where none is known.
+fn checked(pod: &Value, identity: Option<Identity>) -> BTreeSet<String> {
+    let mut world = World::new(Vec::new(), false);
+    if let Some(identity) = identity {
+        world.add("ns", vec![identity]);
+    }
+    let pod = Pod { written: pod, namespace: "ns", governance: Governance::All, partial: false };
+    let outcome = check(pod, &world, now()).unwrap();
+    outcome.verdict.refusals.into_iter().map(|r| r.path).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_refused_where_no_identity_is_known_is_refused_under_every_identity(pod in pod(), grants in grants()) {
+        let without = checked(&pod, None);
+        let under = checked(&pod, Some(identity(grants)));
+        prop_assert!(without.is_subset(&under), "{without:?} {under:?}");
+    }
+
+    #[test]
+    fn check_says_of_a_pod_what_admission_says_of_it(pod in pod(), grants in grants()) {
+        let identity = identity(grants);
+        let admission = refusals(&injected(&pod, &identity), &identity);
+        let checked = checked(&pod, Some(identity));
+        let paths: BTreeSet<_> = admission.iter().map(|r| r[7..].split(": ").next().unwrap().to_owned()).collect();
+        prop_assert_eq!(checked, paths);
+    }
 }

@@ -190,6 +190,23 @@ pub enum Reason {
     SkippedField {
         field: String,
     },
+    IdentityName,
+    OwnerName,
+    NoJustification,
+    SecretNotOwned {
+        secret: String,
+    },
+    KeyWithoutPlace {
+        secret: String,
+        key: String,
+    },
+    PlaceTwice {
+        place: String,
+    },
+    NoEnd,
+    TooManyPermissions,
+    NamespacePattern,
+    ElevatedWildcard,
     WebhookNotReady {
         why: String,
     },
@@ -237,7 +254,17 @@ impl Reason {
             Self::ClusterScoped { .. } => "AID032",
             Self::Elevated => "AID033",
             Self::OverCeiling { .. } => "AID034",
-            // AID035, AID040 to AID046, AID050 and AID051 are rules in the schemas of the kinds.
+            // These are rules in the schemas of the kinds, said here of objects that are not applied yet.
+            Self::TooManyPermissions => "AID035",
+            Self::IdentityName => "AID040",
+            Self::OwnerName => "AID041",
+            Self::NoJustification => "AID042",
+            Self::SecretNotOwned { .. } => "AID043",
+            Self::KeyWithoutPlace { .. } => "AID044",
+            Self::PlaceTwice { .. } => "AID045",
+            Self::NoEnd => "AID046",
+            Self::NamespacePattern => "AID050",
+            Self::ElevatedWildcard => "AID051",
             Self::NoPolicy => "AID036",
             Self::OfPermission { reason, .. } => reason.code(),
             Self::AuthorLacks => "AID037",

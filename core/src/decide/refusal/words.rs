@@ -211,6 +211,38 @@ impl fmt::Display for Reason {
                 "name an AgentIdentity of this namespace: {name:?} is no DNS label of at most {} characters",
                 names::MAX_IDENTITY_NAME
             ),
+            Self::IdentityName => write!(
+                f,
+                "name an AgentIdentity with a DNS label of at most {} characters: account names are made from it",
+                names::MAX_IDENTITY_NAME
+            ),
+            Self::OwnerName => {
+                f.write_str("name the owner as the API server does: no blank at either end, no control characters")
+            }
+            Self::NoJustification => {
+                f.write_str("say in 10 to 512 characters, without control characters, why the agent needs what it gets")
+            }
+            Self::SecretNotOwned { secret } => {
+                write!(f, "list Secret \"{secret}\" under spec.secrets, with the date to rotate it by: secretKeys names it")
+            }
+            Self::KeyWithoutPlace { secret, key } => write!(
+                f,
+                "say how the container gets key \"{key}\" of Secret \"{secret}\": set env, path, or both"
+            ),
+            Self::PlaceTwice { place } => write!(
+                f,
+                "give each key of a container an environment variable and a path of its own: \"{place}\" is there twice"
+            ),
+            Self::NoEnd => f.write_str("set a date before the year 2200"),
+            Self::TooManyPermissions => {
+                f.write_str("list at most 200 permissions: this is what the rules expand to, one per group, resource, name and verb")
+            }
+            Self::NamespacePattern => {
+                f.write_str("name namespaces exactly, or give '*' alone: patterns are not supported")
+            }
+            Self::ElevatedWildcard => {
+                f.write_str("name each elevated group, resource and verb exactly, without wildcards")
+            }
             Self::ListedContainerAbsent { container, identity } => {
                 write!(f, "AgentIdentity \"{identity}\" lists container \"{container}\", which this pod does not have")
             }

@@ -1,0 +1,139 @@
+//! What admission would say of pods that are not applied yet. Asked by `perpro check`; the same functions as the
+//! webhook's, on a world that may be known in part only.
+
+mod generous;
+mod world;
+
+pub use world::{World, as_stored};
+
+use super::admit::{Context, Verdict};
+use super::path::as_written;
+use super::pod::AgentPod;
+use super::refusal::{Reason, Refusal};
+use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse};
+use crate::names;
+use jiff::Timestamp;
+use serde_json::Value;
+use world::Found;
+
+/// Who is asked about the pods of a namespace, as its label `perpro.dev/enforce` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Governance {
+    /// Every pod has an identity.
+    All,
+    /// Pods with an identity, and those that say that they are agents.
+    Agents,
+    /// Nobody is asked.
+    Nobody,
+}
+
+impl Governance {
+    /// What the value of a namespace's label means.
+    #[must_use]
+    pub fn of(label: Option<&str>) -> Self {
+        match label {
+            Some("all") => Self::All,
+            Some("agents") => Self::Agents,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+/// A pod, or the template that pods are made from, as it was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Pod<'a> {
+    /// Its metadata and spec.
+    pub written: &'a Value,
+    /// The namespace that it goes to.
+    pub namespace: &'a str,
+    /// How that is governed.
+    pub governance: Governance,
+    /// Whether somebody adds to it before it is a pod: containers and images may be missing.
+    pub partial: bool,
+}
+
+/// What is said of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The verdict; paths are those of the pod as it was written.
+    pub verdict: Verdict,
+    /// The identity that it names.
+    pub identity: Option<String>,
+    /// Whether that identity could not be looked at, so that only what no identity allows was found.
+    pub unseen: bool,
+}
+
+/// The verdict on `pod`; `None` for one that is none of ours.
+#[must_use]
+pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
+    let labels = &pod.written["metadata"]["labels"];
+    let (identity, agent) = (&labels[names::IDENTITY_LABEL], &labels[names::AGENT_LABEL]);
+    // A label that is no text is refused by every API server; most often it is a true without quotes.
+    let says_agent = *agent == "true" || !(agent.is_null() || agent.is_string());
+    let concerned = match pod.governance {
+        Governance::All => true,
+        Governance::Agents => says_agent || !identity.is_null(),
+        Governance::Nobody => !identity.is_null(),
+    };
+    if !concerned {
+        return None;
+    }
+    let refused = |refusal| {
+        Some(Outcome { verdict: Verdict { refusals: vec![refusal], warnings: vec![] }, ..Outcome::default() })
+    };
+    let read = match AgentPod::parse(&pod.written.to_string()) {
+        Ok(read) => read,
+        Err(refusal) => return refused(refusal),
+    };
+    if pod.governance == Governance::Nobody {
+        let reason = Reason::NotGoverned { namespace: pod.namespace.to_owned() };
+        return refused(Refusal::at(format!("metadata.labels[{}]", names::IDENTITY_LABEL), reason));
+    }
+    Some(match named_identity(&read) {
+        Ok(name) => under(name, &pod, &read, world, now),
+        Err(refusal) => return refused(refusal),
+    })
+}
+
+/// The verdict under the identity of that name.
+fn under(name: &str, pod: &Pod<'_>, read: &AgentPod, world: &World, now: Timestamp) -> Outcome {
+    let found = world.identity(pod.namespace, name);
+    let generous;
+    let identity = match found {
+        Found::Identity(identity) => identity,
+        Found::Missing | Found::Unknown => {
+            generous = generous::identity(name, pod.namespace, read, now);
+            &generous
+        }
+    };
+    let ceiling = world.ceiling(pod.namespace);
+    let context = Context { identity, owners: world.owners(pod.namespace), ceiling: &ceiling, now };
+    let (made, mut verdict) = rehearse(pod.written, read, &placeholder(name), context);
+    verdict.warnings.extend(overwritten_account(read));
+    if pod.partial {
+        let of_more = |r: &Refusal| match &r.reason {
+            Reason::ImageNotAllowed { image, .. } | Reason::ImageOverCeiling { image, .. } => {
+                image.is_empty()
+            }
+            Reason::ListedContainerAbsent { .. } => true,
+            _ => false,
+        };
+        verdict.refusals.retain(|r| !of_more(r));
+        verdict.warnings.retain(|r| !of_more(r));
+    }
+    for refusal in verdict.refusals.iter_mut().chain(&mut verdict.warnings) {
+        refusal.path = as_written(&refusal.path, &made, pod.written);
+    }
+    if matches!(found, Found::Missing) {
+        let reason =
+            Reason::UnknownIdentity { identity: name.to_owned(), namespace: pod.namespace.to_owned() };
+        verdict
+            .refusals
+            .insert(0, Refusal::at(format!("metadata.labels[{}]", names::IDENTITY_LABEL), reason));
+    }
+    let unseen = matches!(found, Found::Unknown);
+    Outcome { verdict, identity: Some(name.to_owned()), unseen }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The rules that the definitions have in CEL. Codes stand beside the rule that says them.
+
+use crate::api::{
+    AgentIdentity, AgentIdentitySpec, AgentPolicy, ContainerGrant, PermissionRule, SecretKeyGrant,
+};
+use crate::decide::grant::MOST;
+use crate::decide::powers::VERBS;
+use crate::decide::refusal::{Reason, Refusal};
+use crate::decide::rules::size;
+use crate::names;
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+/// 2200-01-01T00:00:00Z: a later date is a way to write never.
+const NEVER: i64 = 7_258_118_400;
+
+pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
+    let spec = &identity.spec;
+    let mut found = Vec::new();
+    // AID040. One that is generated is not known yet.
+    if identity.metadata.name.is_some() && !names::is_identity_name(&identity.name_any()) {
+        found.push(Refusal::at("metadata.name", Reason::IdentityName));
+    }
+    // AID041
+    let owner = &spec.owner.name;
+    if owner.trim() != owner || owner.contains(is_invisible) {
+        found.push(Refusal::at("spec.owner.name", Reason::OwnerName));
+    }
+    // AID042
+    if spec.justification.trim().chars().count() < 10 || spec.justification.contains(is_invisible) {
+        found.push(Refusal::at("spec.justification", Reason::NoJustification));
+    }
+    found.extend(dates(spec));
+    found.extend(permissions(&spec.permissions));
+    for (i, grant) in spec.containers.iter().enumerate() {
+        keys(&format!("spec.containers[{i}]"), grant, spec, &mut found);
+    }
+    found
+}
+
+/// AID046
+fn dates(spec: &AgentIdentitySpec) -> Vec<Refusal> {
+    let rotations =
+        spec.secrets.iter().enumerate().map(|(i, s)| (format!("spec.secrets[{i}].rotateBy"), s.rotate_by.0));
+    let all = std::iter::once(("spec.expiresAt".to_owned(), spec.expires_at.0)).chain(rotations);
+    let never = |at: &Timestamp| at.as_second() >= NEVER;
+    all.filter(|(_, at)| never(at)).map(|(path, _)| Refusal::at(path, Reason::NoEnd)).collect()
+}
+
+fn permissions(rules: &[PermissionRule]) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    // AID035
+    if size(rules) > MOST.1 {
+        found.push(Refusal::at("spec.permissions", Reason::TooManyPermissions));
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let at = |reason| Refusal::at(format!("spec.permissions[{i}]"), reason);
+        // AID030
+        if has_wildcard(rule) || rule.resource_names.iter().any(|n| n.contains('*')) {
+            found.push(at(Reason::Wildcard));
+        }
+        // AID031
+        let other = rule.verbs.iter().find(|v| !v.contains('*') && !VERBS.contains(&v.as_str()));
+        found.extend(other.map(|verb| at(Reason::Verb { verb: verb.clone() })));
+    }
+    found
+}
+
+fn has_wildcard(rule: &PermissionRule) -> bool {
+    [&rule.api_groups, &rule.resources, &rule.verbs].into_iter().flatten().any(|x| x.contains('*'))
+}
+
+fn keys(path: &str, grant: &ContainerGrant, spec: &AgentIdentitySpec, found: &mut Vec<Refusal>) {
+    for (i, key) in grant.secret_keys.iter().enumerate() {
+        let path = format!("{path}.secretKeys[{i}]");
+        let SecretKeyGrant { secret, key: name, env, path: file } = key;
+        // AID043
+        if !spec.secrets.iter().any(|s| s.name == *secret) {
+            found.push(Refusal::at(&path, Reason::SecretNotOwned { secret: secret.clone() }));
+        }
+        // AID044
+        if env.is_none() && file.is_none() {
+            let reason = Reason::KeyWithoutPlace { secret: secret.clone(), key: name.clone() };
+            found.push(Refusal::at(&path, reason));
+        }
+        // AID045
+        let earlier = &grant.secret_keys[..i];
+        let twice = |place: &Option<String>, of: fn(&SecretKeyGrant) -> &Option<String>| {
+            place.clone().filter(|_| earlier.iter().any(|k| of(k) == place))
+        };
+        if let Some(place) = twice(env, |k| &k.env) {
+            found.push(Refusal::at(format!("{path}.env"), Reason::PlaceTwice { place }));
+        }
+        if let Some(place) = twice(file, |k| &k.path) {
+            found.push(Refusal::at(format!("{path}.path"), Reason::PlaceTwice { place }));
+        }
+    }
+}
+
+pub(super) fn of_policy(policy: &AgentPolicy) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    // AID050
+    let namespaces = &policy.spec.namespaces;
+    if namespaces.len() > 1 && namespaces.iter().any(|n| n == "*") {
+        found.push(Refusal::at("spec.namespaces", Reason::NamespacePattern));
+    }
+    for (i, _) in namespaces.iter().enumerate().filter(|(_, n)| n.contains('*') && *n != "*") {
+        found.push(Refusal::at(format!("spec.namespaces[{i}]"), Reason::NamespacePattern));
+    }
+    // AID051
+    let elevated = policy.spec.elevated_permissions.iter().enumerate();
+    for (i, _) in elevated.filter(|(_, rule)| has_wildcard(rule)) {
+        found.push(Refusal::at(format!("spec.elevatedPermissions[{i}]"), Reason::ElevatedWildcard));
+    }
+    found
+}
+
+/// What CEL's `[\p{C}\p{Zl}\p{Zp}]` matches, less what Unicode has not assigned: control and format characters, those
+/// of private use, and separators of lines and paragraphs.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0xAD | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x890..=0x891 | 0x8E2 | 0x180E
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xE000..=0xF8FF | 0xFEFF | 0xFFF9..=0xFFFB
+            | 0x110BD | 0x110CD | 0x13430..=0x1343F | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
+            | 0xE0001 | 0xE0020..=0xE007F | 0xF0000..=0x10_FFFF)
+}

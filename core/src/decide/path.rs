@@ -1,0 +1,162 @@
+//! Field paths as refusals have them, between a JSON text, what was written and what was made of it.
+
+use serde_json::Value;
+
+/// The path of the value that lies at, or ends before, this place of a JSON text. Both counted from 1, as serde_json
+/// counts them.
+pub(super) fn at(json: &str, line: usize, column: usize) -> String {
+    let before: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let end = (before + column).min(json.len());
+    let mut open: Vec<Step> = Vec::new();
+    let mut last = Vec::new();
+    let bytes = json.as_bytes();
+    let mut i = 0;
+    while i < end {
+        match bytes[i] {
+            b'{' => open.push(Step::Field { name: String::new(), named: false }),
+            b'[' => open.push(Step::Item(0)),
+            b'}' | b']' => {
+                open.pop();
+                last.clone_from(&open);
+            }
+            b',' => match open.last_mut() {
+                Some(Step::Item(n)) => *n += 1,
+                Some(Step::Field { named, .. }) => *named = false,
+                None => {}
+            },
+            b'"' => {
+                let begin = i;
+                i += 1;
+                while i < bytes.len() && bytes[i] != b'"' {
+                    i += if bytes[i] == b'\\' { 2 } else { 1 };
+                }
+                if let Some(Step::Field { name, named }) = open.last_mut()
+                    && !*named
+                {
+                    *named = true;
+                    let text = json.get(begin..=i).unwrap_or_default();
+                    *name = serde_json::from_str(text).unwrap_or_default();
+                }
+                last.clone_from(&open);
+            }
+            b' ' | b'\n' | b'\r' | b'\t' | b':' => {}
+            _ => last.clone_from(&open),
+        }
+        i += 1;
+    }
+    let mut path = String::new();
+    for step in &last {
+        match step {
+            Step::Item(n) => path.push_str(&format!("[{n}]")),
+            Step::Field { named: false, .. } => break,
+            Step::Field { name, .. } => field(&mut path, name),
+        }
+    }
+    path
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Field { name: String, named: bool },
+    Item(usize),
+}
+
+/// Names of labels and annotations stand in brackets, as they have dots.
+fn field(path: &mut String, name: &str) {
+    if name.contains(['.', '/']) {
+        path.push_str(&format!("[{name}]"));
+    } else {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+    }
+}
+
+/// The same path in the pod as it was written, given one in what was made of it: items that were added before others
+/// have moved them. What was not written at all is cut off.
+pub(super) fn as_written(path: &str, made: &Value, written: &Value) -> String {
+    let (mut made, mut written) = (Some(made), Some(written));
+    let mut found = String::new();
+    for part in parts(path) {
+        let index = part.strip_prefix('[').and_then(|p| p.strip_suffix(']')?.parse::<usize>().ok());
+        if let (Some(index), Some(Value::Array(new)), Some(Value::Array(old))) = (index, made, written) {
+            let Some(item) = new.get(index) else { return found + part };
+            // Most items have not moved.
+            let same = |other: &Value| is_same(item, other);
+            let old_index =
+                if old.get(index).is_some_and(same) { Some(index) } else { old.iter().position(same) };
+            let Some(old_index) = old_index else { return found };
+            found.push_str(&format!("[{old_index}]"));
+            (made, written) = (Some(item), old.get(old_index));
+        } else {
+            found.push_str(part);
+            let name = part.trim_start_matches('.').trim_start_matches('[').trim_end_matches(']');
+            (made, written) = (made.and_then(|v| v.get(name)), written.and_then(|v| v.get(name)));
+        }
+    }
+    found
+}
+
+/// Items of a pod's lists have names, or are what they are.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let named = |field: &str| one.get(field).is_some() && one.get(field) == other.get(field);
+    one == other
+        || ["name", "mountPath"].iter().filter(|f| one.get(**f).is_some()).all(|f| named(f))
+            && one.get("name").is_some()
+}
+
+/// `a.b[0].c` as `a`, `.b`, `[0]`, `.c`.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = if rest.starts_with('[') {
+            rest.find(']').map_or(rest.len(), |at| at + 1)
+        } else {
+            rest[1..].find(['.', '[']).map_or(rest.len(), |at| at + 1)
+        };
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        Some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case(r#"{"a": {"b": [1, {"c": X}]}}"#, "a.b[1].c")]
+    #[case(r#"{"a": {"b": [1, "}"], "x\"y": X}}"#, "a.x\"y")]
+    #[case(r#"{"a": {"b.c/d": X}}"#, "a[b.c/d]")]
+    #[case(r#"{"a": {"b": 1}X"#, "a")]
+    #[case("{\n \"a\": [\n X]}", "a[0]")]
+    #[case("X", "")]
+    fn a_place_in_a_text_has_a_path(#[case] text: &str, #[case] path: &str) {
+        let offset = text.find('X').unwrap() + 1;
+        let line = text[..offset].matches('\n').count() + 1;
+        let column = offset - text[..offset].rfind('\n').map_or(0, |at| at + 1);
+        assert_eq!(at(text, line, column), path);
+    }
+
+    #[rstest]
+    #[case("spec.c[0].env[1].valueFrom.x", "spec.c[0].env[0].valueFrom.x")]
+    #[case("spec.c[0].env[B].x", "spec.c[0].env[B].x")]
+    #[case("spec.c[0].env[0]", "spec.c[0].env")]
+    #[case("spec.v[1].hostPath", "spec.v[2].hostPath")]
+    #[case("spec.v[3].hostPath", "spec.v[3]")]
+    #[case("metadata.labels[a.b/c]", "metadata.labels[a.b/c]")]
+    #[case("object", "object")]
+    fn what_moved_is_found_where_it_was_written(#[case] path: &str, #[case] expected: &str) {
+        let written = json!({"spec": {"c": [{"name": "c", "env": [{"name": "B"}]}],
+            "v": [{"name": "a"}, {"name": "gone"}, {"name": "b"}]}});
+        let made = json!({"spec": {"c": [{"name": "c", "env": [{"name": "A"}, {"name": "B"}]}],
+            "v": [{"name": "a"}, {"name": "b"}]}});
+        assert_eq!(as_written(path, &made, &written), expected);
+    }
+}

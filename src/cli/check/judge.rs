@@ -1,0 +1,278 @@
+//! From manifests to findings. Pure.
+
+use super::facts::Facts;
+use super::input::Input;
+use crate::manifest::{Lines, Object, templates};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use perpro_core::api::{AgentIdentity, AgentPolicy};
+use perpro_core::decide::check::{Governance, Pod, World, as_stored, check};
+use perpro_core::decide::definition::Definitions;
+use perpro_core::decide::refusal::{Reason, Refusal};
+use perpro_core::decide::{grant, policy};
+use perpro_core::names;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(super) struct Report<'a> {
+    pub(super) findings: Vec<Finding<'a>>,
+    pub(super) problems: Vec<Problem<'a>>,
+    /// Identities, as `namespace/name`, that pods name and nobody could look at.
+    pub(super) unseen: BTreeSet<String>,
+    pub(super) files: usize,
+    /// Pods and pod templates, ours or not.
+    pub(super) pods: usize,
+}
+
+/// Something that cannot be read.
+#[derive(Debug)]
+pub(super) struct Problem<'a> {
+    pub(super) file: &'a str,
+    pub(super) line: u32,
+    pub(super) what: &'a str,
+}
+
+/// One refusal or warning, where it stands in its source.
+#[derive(Debug)]
+pub(super) struct Finding<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+    pub(super) lines: Lines,
+    /// What somebody is told who applies it, with the path from the document on.
+    pub(super) refusal: Refusal,
+    /// Whether it would pass all the same.
+    pub(super) warning: bool,
+    pub(super) object: Named,
+}
+
+/// What the finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// An object and where it stands.
+struct Placed<'a> {
+    file: usize,
+    object: &'a Object,
+    namespace: String,
+}
+
+/// The namespaces that the manifests go to.
+pub(super) fn namespaces(input: &Input, namespace: &str) -> BTreeSet<String> {
+    let placed = placed(input, namespace);
+    let concerned = placed.iter().filter(|p| is_ours(p.object, IDENTITY) || !templates(p.object).is_empty());
+    concerned.map(|p| p.namespace.clone()).collect()
+}
+
+const IDENTITY: &str = "AgentIdentity";
+const POLICY: &str = "AgentPolicy";
+
+fn is_ours(object: &Object, kind: &str) -> bool {
+    object.group() == names::GROUP && object.kind == kind
+}
+
+fn placed<'a>(input: &'a Input, namespace: &str) -> Vec<Placed<'a>> {
+    let mut placed = Vec::new();
+    for (file, objects) in input.files.iter().map(|f| &f.manifest.objects).enumerate() {
+        placed.extend(objects.iter().map(|object| Placed {
+            file,
+            object,
+            namespace: object.namespace().unwrap_or(namespace).to_owned(),
+        }));
+    }
+    placed
+}
+
+/// Everything that would be refused, or warned of, if the manifests were applied to where `facts` were found.
+pub(super) fn judge<'a>(
+    input: &'a Input,
+    facts: &Facts,
+    namespace: &str,
+    enforce: Option<Governance>,
+    now: Timestamp,
+) -> Report<'a> {
+    let placed = placed(input, namespace);
+    let mut judge = Judge { input, report: Report { files: input.files.len(), ..Report::default() } };
+    let written = judge.written(&placed);
+    let world = world(&written, facts, now);
+    judge.identities(&written, &world, facts, now);
+    let governed = governed(&placed);
+    for placed in &placed {
+        let governance = governance(&placed.namespace, &governed, facts, enforce);
+        judge.pods(placed, governance, &world, now);
+    }
+    let mut report = judge.report;
+    for file in &input.files {
+        let problems = file.manifest.problems.iter();
+        report.problems.extend(problems.map(|p| Problem { file: &file.name, line: p.line, what: &p.what }));
+    }
+    let order: BTreeMap<_, _> = input.files.iter().enumerate().map(|(i, f)| (f.name.as_str(), i)).collect();
+    report.findings.sort_by_key(|f| (order.get(f.file).copied(), f.lines.first));
+    report
+}
+
+/// Our own kinds among the manifests, as far as they can be read.
+struct Written<'p, 'a> {
+    identities: Vec<(&'p Placed<'a>, Option<AgentIdentity>)>,
+    policies: Vec<AgentPolicy>,
+}
+
+/// How the namespaces say that they are governed that are themselves among the manifests.
+fn governed(placed: &[Placed<'_>]) -> BTreeMap<String, Governance> {
+    let label = |o: &Object| {
+        let label = o.node.at(&["metadata", "labels", names::ENFORCE_LABEL])?.text()?;
+        Some((o.name()?.to_owned(), Governance::of(Some(label))))
+    };
+    let namespaces =
+        placed.iter().map(|p| p.object).filter(|o| o.group().is_empty() && o.kind == "Namespace");
+    namespaces.filter_map(label).collect()
+}
+
+/// How a namespace is governed: as the person says, the manifest of the namespace, the cluster, in this order. One that
+/// nobody knows may be labelled elsewhere.
+fn governance(
+    namespace: &str,
+    written: &BTreeMap<String, Governance>,
+    facts: &Facts,
+    enforce: Option<Governance>,
+) -> Governance {
+    if namespace == names::KUBE_SYSTEM {
+        return Governance::Nobody;
+    }
+    let in_cluster = || Some(facts.governed.as_ref()?.get(namespace).copied().unwrap_or(Governance::Nobody));
+    enforce.or_else(|| written.get(namespace).copied()).or_else(in_cluster).unwrap_or(Governance::Agents)
+}
+
+fn world(written: &Written<'_, '_>, facts: &Facts, now: Timestamp) -> World {
+    let mut policies = facts.policies.clone();
+    policies.retain(|p| written.policies.iter().all(|w| w.name_any() != p.name_any()));
+    policies.extend(written.policies.iter().cloned());
+    let mut world = World::new(policies, facts.asked);
+    let mut identities: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for (namespace, found) in &facts.identities {
+        identities.insert(namespace, found.clone());
+    }
+    for (turn, (placed, identity)) in written.identities.iter().enumerate() {
+        let all = identities.entry(&placed.namespace).or_default();
+        let name = placed.object.name().unwrap_or_default();
+        let live = all.iter().position(|i| i.name == name).map(|at| all.swap_remove(at));
+        if let Some(identity) = identity {
+            all.push(as_stored(identity.clone(), &placed.namespace, live.as_ref(), turn, now));
+        }
+    }
+    for (namespace, all) in identities {
+        world.add(namespace, all);
+    }
+    for (placed, _) in written.identities.iter().filter(|(_, identity)| identity.is_none()) {
+        world.add_unreadable(&placed.namespace, placed.object.name().unwrap_or_default());
+    }
+    world
+}
+
+struct Judge<'a> {
+    input: &'a Input,
+    report: Report<'a>,
+}
+
+impl<'a> Judge<'a> {
+    /// Reads our own kinds, and tells what their definitions refuse.
+    fn written<'p>(&mut self, placed: &'p [Placed<'a>]) -> Written<'p, 'a> {
+        let mut written = Written { identities: Vec::new(), policies: Vec::new() };
+        let mut definitions = None;
+        for placed in placed {
+            let object = placed.object;
+            if is_ours(object, IDENTITY) {
+                let definitions: &Definitions = definitions.get_or_insert_default();
+                let judged = definitions.identity(&object.node.to_json());
+                let bounded = judged.object.filter(|i| grant::is_bounded(&i.spec));
+                self.tell(placed, "", judged.refusals, Vec::new());
+                written.identities.push((placed, bounded));
+            } else if is_ours(object, POLICY) {
+                let definitions: &Definitions = definitions.get_or_insert_default();
+                let judged = definitions.policy(&object.node.to_json());
+                self.tell(placed, "", judged.refusals, Vec::new());
+                if let Some(read) = judged.object.filter(|p| policy::is_bounded(&p.spec)) {
+                    let (refusals, warnings) = policy::judge(&read.spec);
+                    self.tell(placed, "", refusals, warnings);
+                    written.policies.push(read);
+                }
+            }
+        }
+        written
+    }
+
+    /// Tells what goes over the ceilings.
+    fn identities(&mut self, written: &Written<'_, 'a>, world: &World, facts: &Facts, now: Timestamp) {
+        for (placed, identity) in &written.identities {
+            let Some(identity) = identity else { continue };
+            let live = facts.identities.get(&placed.namespace).into_iter().flatten();
+            if live.into_iter().any(|live| live.name == identity.name_any() && live.spec == identity.spec) {
+                // It is stored already, and nobody is asked again.
+                continue;
+            }
+            let ceiling = world.ceiling(&placed.namespace);
+            let (mut refusals, mut warnings) = grant::judge(&identity.spec, &ceiling, now);
+            if world.may_have_other_policies() {
+                // A policy that is not here may allow a longer life, and there will be one.
+                let lives = |r: &Refusal| matches!(r.reason, Reason::LivesTooLong { .. });
+                warnings.extend(refusals.extract_if(.., |r| lives(r)));
+                warnings.retain(|r| r.code() != Reason::NoPolicy.code());
+            }
+            self.tell(placed, "", refusals, warnings);
+        }
+    }
+
+    fn pods(&mut self, placed: &Placed<'a>, governance: Governance, world: &World, now: Timestamp) {
+        for template in templates(placed.object) {
+            self.report.pods += 1;
+            let labels = template.node.at(&["metadata", "labels"]);
+            let has = |label| labels.is_some_and(|l| l.get(label).is_some());
+            if governance != Governance::All && !has(names::IDENTITY_LABEL) && !has(names::AGENT_LABEL) {
+                // None of ours, like most: seen before anything is made of it.
+                continue;
+            }
+            let json = template.node.to_json();
+            let pod =
+                Pod { written: &json, namespace: &placed.namespace, governance, partial: template.partial };
+            let Some(outcome) = check(pod, world, now) else { continue };
+            if outcome.unseen
+                && let Some(name) = &outcome.identity
+            {
+                self.report.unseen.insert(format!("{}/{name}", placed.namespace));
+            }
+            self.tell(placed, &template.path, outcome.verdict.refusals, outcome.verdict.warnings);
+        }
+    }
+
+    /// Adds findings, whose paths begin at `below` in their object.
+    fn tell(&mut self, placed: &Placed<'a>, below: &str, refusals: Vec<Refusal>, warnings: Vec<Refusal>) {
+        let file = &self.input.files[placed.file];
+        let object = placed.object;
+        let named = Named {
+            kind: object.kind.clone(),
+            namespace: placed.namespace.clone(),
+            name: object.name().unwrap_or_default().to_owned(),
+        };
+        let all = refusals.into_iter().map(|r| (r, false)).chain(warnings.into_iter().map(|w| (w, true)));
+        for (Refusal { path, reason }, warning) in all {
+            // What is wrong with a pod as a whole.
+            let path = if path == "object" { String::new() } else { path };
+            let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
+            let lines = object.node.locate(&path);
+            let path =
+                [&object.path, &path].into_iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>();
+            self.report.findings.push(Finding {
+                file: &file.name,
+                text: &file.text,
+                lines,
+                refusal: Refusal { path: path.join("."), reason },
+                warning,
+                object: named.clone(),
+            });
+        }
+    }
+}

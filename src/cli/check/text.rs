@@ -1,0 +1,86 @@
+//! Findings for people: where, what, the lines, what to do.
+
+use super::super::output::count;
+use super::judge::{Finding, Report};
+use std::fmt::Write;
+
+/// Most lines that are shown of a finding.
+const SHOWN: u32 = 4;
+/// A longer line is cut: generated files have lines without end.
+const WIDTH: usize = 160;
+
+/// What could not be read.
+pub(super) fn problems(report: &Report<'_>) -> Vec<String> {
+    report.problems.iter().map(|p| format!("{}:{}  can't be read: {}", p.file, p.line, p.what)).collect()
+}
+
+/// All findings, and a line that sums them up.
+pub(super) fn render(report: &Report<'_>) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        render_one(finding, &mut out);
+    }
+    for identity in &report.unseen {
+        let _ = writeln!(
+            out,
+            "note: AgentIdentity {identity} is not among the files, so what it lists was not compared; give its file too, \
+             or --cluster"
+        );
+    }
+    let _ = writeln!(out, "{}", summary(report));
+    out
+}
+
+fn render_one(finding: &Finding<'_>, out: &mut String) {
+    let Finding { file, text, lines, refusal, warning, .. } = finding;
+    let sentence = refusal.reason.to_string();
+    // Where a sentence says first what is wrong and then what to do, they stand apart.
+    let (what, then) = match sentence.split_once("; ") {
+        Some((what, then)) => (what, Some(then)),
+        None => (sentence.as_str(), None),
+    };
+    let warning = if *warning { "warning: " } else { "" };
+    let _ = writeln!(out, "{file}:{}  {}  {warning}{what}", lines.first, refusal.code());
+    let last = lines.last.min(lines.first.saturating_add(SHOWN - 1));
+    let numbered = (1u32..).zip(text.lines());
+    let shown = numbered.skip(lines.first.saturating_sub(1) as usize).take_while(|(n, _)| *n <= last);
+    for (number, line) in shown {
+        let _ = writeln!(out, "{number:>5} | {}", cut(line));
+    }
+    if let Some(then) = then {
+        let _ = writeln!(out, "      = {then}");
+    }
+}
+
+/// A line as far as it fits, and without what would move a terminal's cursor.
+fn cut(line: &str) -> String {
+    let visible = |c: char| {
+        if c == '\t' {
+            ' '
+        } else if c.is_control() {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    let mut cut: String = line.chars().take(WIDTH).map(visible).collect();
+    if line.chars().nth(WIDTH).is_some() {
+        cut.push_str("...");
+    }
+    cut.truncate(cut.trim_end().len());
+    cut
+}
+
+fn summary(report: &Report<'_>) -> String {
+    let warnings = report.findings.iter().filter(|f| f.warning).count();
+    let findings = report.findings.len() - warnings;
+    let mut parts = vec![count(report.files, "file"), count(report.pods, "pod"), count(findings, "finding")];
+    if warnings > 0 {
+        parts.push(count(warnings, "warning"));
+    }
+    let unreadable: std::collections::BTreeSet<_> = report.problems.iter().map(|p| p.file).collect();
+    if !unreadable.is_empty() {
+        parts.push(format!("{} unreadable", unreadable.len()));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,16 @@
+//! Documents, and the pods in them with their lines. Pure: text in, trees out.
+//!
+//! What a pod may do is not decided here, and nothing here knows our kinds.
+
+mod node;
+mod object;
+mod pods;
+mod scalar;
+mod text;
+mod yaml;
+
+pub(crate) use node::Lines;
+pub(crate) use object::Object;
+pub(crate) use pods::templates;
+pub(crate) use text::{Manifest, read};
+pub(crate) use yaml::Problem;

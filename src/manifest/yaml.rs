@@ -1,0 +1,372 @@
+//! YAML and JSON into trees, by the events of one parser: what a value is and where it stands come from one reading.
+
+use super::node::{Data, Field, Node};
+use super::scalar;
+use granit_parser::{Event, Options, Parser, Span, StrInput};
+use std::collections::{HashMap, HashSet};
+
+/// Most values that are copied for the anchors and aliases of a document. A few lines of aliases to aliases would fill
+/// any memory.
+const MAX_COPIES: usize = 100_000;
+/// How deep values may be nested; what reads them as JSON goes no deeper.
+const MAX_DEPTH: usize = 120;
+/// A map of more fields than this looks its names up in an index.
+const FEW_FIELDS: usize = 16;
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// The documents that could be read.
+    pub(crate) documents: Vec<Node>,
+    /// Why others could not.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Something that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// On which line, from 1.
+    pub(crate) line: u32,
+    /// What is wrong there.
+    pub(crate) what: String,
+}
+
+/// Every document of a text. One that can't be read does not hide the others.
+pub(crate) fn read(text: &str) -> Read {
+    let mut read = Read::default();
+    let mut parser = parser(text);
+    loop {
+        match document(&mut parser) {
+            Ok(Some(node)) => read.documents.push(node),
+            Ok(None) => return read,
+            Err(problem) => {
+                read.problems.push(problem);
+                if !matches!(parser.proceed_next_document(), Ok(true)) {
+                    return read;
+                }
+            }
+        }
+    }
+}
+
+fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    Parser::new_from_str_with_options(text, options)
+}
+
+fn line(span: &Span) -> u32 {
+    u32::try_from(span.start.line()).unwrap_or(u32::MAX)
+}
+
+/// The next document that holds anything.
+fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<Node>, Problem> {
+    let mut tree = Tree::default();
+    while let Some(next) = parser.next_event() {
+        let (event, span) = next.map_err(|error| {
+            let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
+            Problem { line, what: error.info() }
+        })?;
+        let line = line(&span);
+        let at = |what: String| Problem { line, what };
+        match event {
+            Event::StreamEnd => return Ok(None),
+            Event::DocumentEnd => match tree.root.take() {
+                Some(Node { data: Data::Null, .. }) | None => tree = Tree::default(),
+                Some(root) => return Ok(Some(root)),
+            },
+            Event::Scalar(text, style, anchor, tag) => {
+                let data = scalar::resolve(text, style, tag.as_deref()).map_err(at)?;
+                tree.put(Node { line, data }, anchor).map_err(at)?;
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                tree.open(line, anchor, Part::List(Vec::new())).map_err(at)?
+            }
+            Event::MappingStart(_, anchor, _) => {
+                tree.open(line, anchor, Part::Map(Fields::default())).map_err(at)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => tree.close()?,
+            Event::Alias(anchor) => {
+                let node = tree.alias(line, anchor).map_err(at)?;
+                tree.put(node, 0).map_err(at)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// A document that is being read.
+#[derive(Default)]
+struct Tree {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Anchored>,
+    /// Values copied so far.
+    copies: usize,
+    root: Option<Node>,
+}
+
+/// A list or map of which there is more to come.
+struct Open {
+    line: u32,
+    anchor: usize,
+    part: Part,
+}
+
+enum Part {
+    List(Vec<Node>),
+    Map(Fields),
+}
+
+#[derive(Default)]
+struct Fields {
+    fields: Vec<Field>,
+    /// Names, once there are many.
+    names: HashSet<String>,
+    /// The name and line of the next field.
+    key: Option<(String, u32)>,
+    /// What `<<` brings in, with its line: it fills gaps.
+    merged: Vec<(Node, u32)>,
+}
+
+struct Anchored {
+    node: Node,
+    size: usize,
+    depth: usize,
+}
+
+impl Tree {
+    fn open(&mut self, line: u32, anchor: usize, part: Part) -> Result<(), String> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.open.push(Open { line, anchor, part });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Problem> {
+        let Some(Open { line, anchor, part }) = self.open.pop() else { return Ok(()) };
+        let data = match part {
+            Part::List(items) => Data::List(items),
+            Part::Map(fields) => Data::Map(fields.finish()?),
+        };
+        self.put(Node { line, data }, anchor).map_err(|what| Problem { line, what })
+    }
+
+    fn put(&mut self, node: Node, anchor: usize) -> Result<(), String> {
+        if anchor != 0 {
+            let (size, depth) = node.size();
+            self.copied(size)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, depth });
+        }
+        match self.open.last_mut().map(|open| &mut open.part) {
+            None => self.root = Some(node),
+            Some(Part::List(items)) => items.push(node),
+            Some(Part::Map(fields)) => fields.put(node)?,
+        }
+        Ok(())
+    }
+
+    /// A copy of what is anchored. It stands where the alias does; what lies in it stands where it was written.
+    fn alias(&mut self, line: u32, anchor: usize) -> Result<Node, String> {
+        let Some(Anchored { node, size, depth }) = self.anchors.get(&anchor) else {
+            return Err("an alias stands within what it stands for".to_owned());
+        };
+        if self.open.len() + depth > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        let (size, copy) = (*size, Node { line, data: node.data.clone() });
+        self.copied(size)?;
+        Ok(copy)
+    }
+
+    fn copied(&mut self, size: usize) -> Result<(), String> {
+        self.copies += size;
+        if self.copies > MAX_COPIES {
+            return Err(format!("anchors and aliases make more than {MAX_COPIES} values of this document"));
+        }
+        Ok(())
+    }
+}
+
+fn too_deep() -> String {
+    format!("it is nested deeper than {MAX_DEPTH} levels")
+}
+
+impl Fields {
+    fn put(&mut self, node: Node) -> Result<(), String> {
+        match self.key.take() {
+            None => {
+                let line = node.line;
+                let name = scalar::key(node.data)?;
+                if name != MERGE && self.has(&name) {
+                    return Err(format!("field {name:?} is there twice"));
+                }
+                self.key = Some((name, line));
+            }
+            Some((name, line)) if name == MERGE => self.merged.push((node, line)),
+            Some((name, line)) => self.add(name, line, node),
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        if self.fields.len() > FEW_FIELDS {
+            self.names.contains(name)
+        } else {
+            self.fields.iter().any(|f| f.name == name)
+        }
+    }
+
+    fn add(&mut self, name: String, line: u32, value: Node) {
+        if self.fields.len() == FEW_FIELDS {
+            self.names = self.fields.iter().map(|f| f.name.clone()).collect();
+        }
+        if self.fields.len() >= FEW_FIELDS {
+            self.names.insert(name.clone());
+        }
+        self.fields.push(Field { name, line, value });
+    }
+
+    /// All fields, those that `<<` brings in after one's own; of several maps the first that has one wins.
+    fn finish(mut self) -> Result<Vec<Field>, Problem> {
+        for (node, line) in std::mem::take(&mut self.merged) {
+            let maps = match node.data {
+                Data::Map(_) => vec![node],
+                Data::List(items) if items.iter().all(|i| matches!(i.data, Data::Map(_))) => items,
+                _ => return Err(Problem { line, what: "<< takes a map, or a list of maps".to_owned() }),
+            };
+            for map in maps {
+                let Data::Map(fields) = map.data else { continue };
+                for Field { name, line, value } in fields {
+                    if !self.has(&name) {
+                        self.add(name, line, value);
+                    }
+                }
+            }
+        }
+        Ok(self.fields)
+    }
+}
+
+/// The name by which YAML 1.1 merges maps.
+const MERGE: &str = "<<";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    fn one(text: &str) -> Value {
+        let read = read(text);
+        assert_eq!(read.problems, []);
+        read.documents[0].to_json()
+    }
+
+    fn problem(text: &str) -> (u32, String) {
+        let Read { problems, .. } = read(text);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        (problems[0].line, problems[0].what.clone())
+    }
+
+    #[test]
+    fn documents_are_read_one_by_one_and_empty_ones_are_none() {
+        let Read { documents, problems } = read("# only a comment\n---\na: 1\n---\n---\nb: [1, 2]\n...\n");
+        let found: Vec<_> = documents.iter().map(|d| (d.line, d.to_json())).collect();
+        assert_eq!((found, problems), (vec![(3, json!({"a": 1})), (6, json!({"b": [1, 2]}))], vec![]));
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_read_does_not_hide_the_others() {
+        let Read { documents, problems } =
+            read("a: 1\n---\nb: [1, 2\n---\nc: 3\n---\nd: 4\nd: 5\n---\ne: 6\n");
+        let found: Vec<_> = documents.iter().map(Node::to_json).collect();
+        assert_eq!(found, [json!({"a": 1}), json!({"c": 3}), json!({"e": 6})]);
+        assert_eq!(problems.len(), 2);
+        assert_eq!(problems[1], Problem { line: 8, what: "field \"d\" is there twice".to_owned() });
+    }
+
+    #[test]
+    fn an_alias_is_a_copy_and_a_merge_fills_gaps() {
+        let text = "a: &a {x: 1, z: 2}\nb: *a\nc:\n  <<: *a\n  z: 3\nd: {<<: [{x: 5}, *a]}\n";
+        let read = read(text).documents.remove(0);
+        let expected = json!({"a": {"x": 1, "z": 2}, "b": {"x": 1, "z": 2}, "c": {"x": 1, "z": 3}, "d": {"x": 5, "z": 2}});
+        assert_eq!(read.to_json(), expected);
+        assert_eq!((read.locate("b").first, read.locate("b.x").first), (2, 1));
+    }
+
+    #[test]
+    fn lines_are_counted_alike_whatever_ends_them() {
+        for end in ["\n", "\r\n"] {
+            let text = ["a: |", "  x", "  y", "b: >-", "  z", "", "c: \"d", "  e\"", "f: 1"].join(end);
+            let read = read(&text).documents.remove(0);
+            let lines: Vec<_> = read.fields().iter().map(|f| f.line).collect();
+            assert_eq!(lines, [1, 4, 7, 9], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_with_its_lines_tabs_and_escapes() {
+        let text = "{\n\t\"a\": \"\\ud83d\\ude00 \\/ \\u00e9\",\n\t\"b\": [\n\t\ttrue,\n\t\tnull\n\t]\n}\n";
+        let read = read(text);
+        assert_eq!(read.problems, []);
+        let read = &read.documents[0];
+        assert_eq!(read.to_json(), json!({"a": "\u{1f600} / \u{e9}", "b": [true, null]}));
+        assert_eq!((read.locate("a").first, read.locate("b[1]").first), (2, 5));
+    }
+
+    #[test]
+    fn a_long_value_on_one_line_is_no_problem() {
+        let long = "x".repeat(100_000);
+        assert_eq!(one(&format!("{{\"a\": \"{long}\", \"b\": {{\"c\": 1}}}}"))["b"]["c"], 1);
+        assert_eq!(one(&format!("a: '{long}'\nb: {long}\nc: 1"))["c"], 1);
+    }
+
+    #[test]
+    fn a_mark_at_the_beginning_of_a_file_is_no_part_of_it() {
+        assert_eq!(one("\u{feff}a: 1\n"), json!({"a": 1}));
+    }
+
+    #[rstest]
+    #[case::twice("a: 1\nb: 2\na: 3\n", 3, "twice")]
+    #[case::a_template("a:\n  b: {{ .Values.b }}\n", 2, "for a name")]
+    #[case::no_name("a: 1\n? \n: 2\n", 2, "no name")]
+    #[case::within_itself("a: &a [1, *a]\n", 1, "within")]
+    #[case::unknown_alias("a: *b\n", 1, "")]
+    #[case::a_merge_of_text("a:\n  <<: b\n", 2, "<<")]
+    #[case::a_tab("a:\n\tb: 1\n", 2, "")]
+    #[case::open_quote("a: \"b\n", 1, "")]
+    fn what_cannot_be_read_is_told_with_its_line(#[case] text: &str, #[case] line: u32, #[case] what: &str) {
+        let found = problem(text);
+        assert!(found.0.abs_diff(line) <= 1 && found.1.contains(what), "{found:?}");
+    }
+
+    #[test]
+    fn aliases_to_aliases_do_not_fill_the_memory() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for i in 1..12 {
+            let of = format!("*a{}", i - 1);
+            text += &format!("a{i}: &a{i} [{}]\n", vec![of; 10].join(", "));
+        }
+        assert!(problem(&text).1.contains("anchors and aliases make more than"));
+    }
+
+    #[test]
+    fn what_is_nested_very_deep_is_told_and_never_read() {
+        assert!(read(&"[".repeat(1_000_000)).problems.len() == 1);
+        assert!(problem(&format!("{}{}", "[".repeat(130), "]".repeat(130))).1.contains("deeper"));
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for i in 1..200 {
+            text += &format!("a{i}: &a{i} [*a{}]\n", i - 1);
+        }
+        assert!(problem(&text).1.contains("deeper"));
+    }
+
+    #[test]
+    fn many_fields_are_compared_by_an_index() {
+        let fields: String = (0..50_000).map(|i| format!("f{i}: 1\n")).collect();
+        assert_eq!(read(&fields).documents[0].fields().len(), 50_000);
+        assert_eq!(problem(&format!("{fields}f3: 1\n")).0, 50_001);
+    }
+}
