@@ -54,6 +54,13 @@ fn number(text: &str) -> Result<Option<Number>, String> {
         return Ok(None);
     }
     let float: Option<f64> = digits.trim_start_matches('+').parse().ok();
+    // Go's encoder writes a whole float without a point, so that it is an integer to an API server.
+    if let Some(whole) = float.map(|f| f.to_string()) {
+        let integer = whole.parse::<u64>().map(Number::from);
+        if let Ok(integer) = integer.or_else(|_| whole.parse::<i64>().map(Number::from)) {
+            return Ok(Some(integer));
+        }
+    }
     float.map(|f| Number::from_f64(f).ok_or_else(|| format!("{text} is no number that JSON has"))).transpose()
 }
 
@@ -130,13 +137,15 @@ mod tests {
     #[case("+12", json!(12))]
     #[case("0777", json!(511))]
     #[case("0o17", json!(15))]
-    #[case("08", json!(8.0))]
+    #[case("08", json!(8))]
     #[case("0x1F", json!(31))]
     #[case("0b101", json!(5))]
     #[case("1_000", json!(1000))]
     #[case("1.5", json!(1.5))]
+    #[case("80.0", json!(80))]
+    #[case("-2.0", json!(-2))]
     #[case(".5", json!(0.5))]
-    #[case("1e3", json!(1000.0))]
+    #[case("1e3", json!(1000))]
     #[case("18446744073709551615", json!(u64::MAX))]
     #[case("-9223372036854775808", json!(i64::MIN))]
     #[case("18446744073709551616", json!(18_446_744_073_709_551_616.0))]

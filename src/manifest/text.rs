@@ -28,9 +28,12 @@ pub(crate) fn read(bytes: &[u8]) -> Manifest {
     if let Some(at) = text.find('\0') {
         return unreadable(line_at(bytes, at), "it has a NUL character, so it is no text");
     }
-    let Read { documents, mut problems } = if is_json(text) { json(text) } else { yaml::read(text) };
+    let Read { documents, mut problems } = if is_json(text) { json(text) } else { yaml(text) };
+    let template = text.find("{{").map(|at| line_at(bytes, at));
     for problem in &mut problems {
-        hint(problem, text);
+        if template.is_some_and(|line| line <= problem.line.saturating_add(1)) {
+            hint(problem);
+        }
     }
     Manifest { objects: documents.into_iter().flat_map(objects).collect(), problems }
 }
@@ -57,7 +60,7 @@ fn json(text: &str) -> Read {
     let mut begin = 0;
     while let Some(object) = objects.next() {
         if object.is_err() {
-            return yaml::read(text);
+            return yaml(text);
         }
         let end = objects.byte_offset();
         let mut part = yaml::read(&text[begin..end]);
@@ -73,15 +76,25 @@ fn json(text: &str) -> Read {
     read
 }
 
-/// Says what is wrong most often.
-fn hint(problem: &mut Problem, text: &str) {
-    let until = problem.line as usize + 1;
-    if text.lines().take(until).any(|line| line.contains("{{")) {
-        problem.what = format!(
-            "it is a template; render it first, as by `helm template CHART | perpro check -` ({})",
-            problem.what
-        );
+/// YAML. kubectl ends lines, and so comments, at characters where editors, reviewers and our parser see none.
+fn yaml(text: &str) -> Read {
+    let mut read = yaml::read(text);
+    if let Some((at, found)) =
+        text.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'))
+    {
+        let what =
+            format!("it has the character U+{:04X}, where kubectl ends a line; remove it", u32::from(found));
+        read.problems.push(Problem { line: line_at(text.as_bytes(), at), what });
     }
+    read
+}
+
+/// Says what is wrong most often.
+fn hint(problem: &mut Problem) {
+    problem.what = format!(
+        "it is a template; render it first, as by `helm template CHART | perpro check -` ({})",
+        problem.what
+    );
 }
 
 #[cfg(test)]
@@ -99,6 +112,12 @@ mod tests {
     }
 
     #[test]
+    fn json_has_line_separators_in_its_text() {
+        let manifest = read("{\"a\": \"\u{2028}\u{85}\"}".as_bytes());
+        assert_eq!(manifest.problems, []);
+    }
+
+    #[test]
     fn maps_in_braces_that_are_no_json_are_yaml() {
         let manifest = read(b"{apiVersion: v1, kind: Pod}\n---\n{apiVersion: v1, kind: Service}\n");
         assert_eq!(manifest.objects.len(), 2);
@@ -109,6 +128,9 @@ mod tests {
     #[case::template_around(b"{{- if .Values.on }}\na: 1\n{{- end }}\n", 1, "render it first")]
     #[case::not_utf8(b"a: 1\nb: \xff\n", 2, "UTF-8")]
     #[case::utf16(b"\xff\xfea\0", 1, "UTF-16")]
+    #[case::next_line("a: 1\n# note\u{85}hostPID: true\n".as_bytes(), 2, "U+0085")]
+    #[case::line_separator("a: 1 # note\u{2028}b: 2\n".as_bytes(), 1, "U+2028")]
+    #[case::paragraph_separator("{a: 1} # note\u{2029}b: 2\n".as_bytes(), 1, "U+2029")]
     #[case::nul(b"a: 1\nb: \0\n", 2, "NUL")]
     fn what_is_no_manifest_is_told_in_words(#[case] bytes: &[u8], #[case] line: u32, #[case] what: &str) {
         let Manifest { problems, .. } = read(bytes);

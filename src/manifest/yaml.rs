@@ -2,12 +2,14 @@
 
 use super::node::{Data, Field, Node};
 use super::scalar;
-use granit_parser::{Event, Options, Parser, Span, StrInput};
-use std::collections::{HashMap, HashSet};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
+use std::collections::HashMap;
 
 /// Most values that are copied for the anchors and aliases of a document. A few lines of aliases to aliases would fill
 /// any memory.
 const MAX_COPIES: usize = 100_000;
+/// Most values of a text: each takes more memory than the few bytes it is written in.
+const MAX_VALUES: usize = 1_000_000;
 /// How deep values may be nested; what reads them as JSON goes no deeper.
 const MAX_DEPTH: usize = 120;
 /// A map of more fields than this looks its names up in an index.
@@ -35,13 +37,14 @@ pub(crate) struct Problem {
 pub(crate) fn read(text: &str) -> Read {
     let mut read = Read::default();
     let mut parser = parser(text);
+    let mut values = 0;
     loop {
-        match document(&mut parser) {
+        match document(&mut parser, &mut values) {
             Ok(Some(node)) => read.documents.push(node),
             Ok(None) => return read,
             Err(problem) => {
                 read.problems.push(problem);
-                if !matches!(parser.proceed_next_document(), Ok(true)) {
+                if values > MAX_VALUES || !matches!(parser.proceed_next_document(), Ok(true)) {
                     return read;
                 }
             }
@@ -60,7 +63,7 @@ fn line(span: &Span) -> u32 {
 }
 
 /// The next document that holds anything.
-fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<Node>, Problem> {
+fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Result<Option<Node>, Problem> {
     let mut tree = Tree::default();
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| {
@@ -69,13 +72,27 @@ fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>) -> Result<Option<Node>, P
         })?;
         let line = line(&span);
         let at = |what: String| Problem { line, what };
+        *values += 1;
+        if *values > MAX_VALUES {
+            return Err(at(format!("it holds more than {MAX_VALUES} values; split it")));
+        }
         match event {
             Event::StreamEnd => return Ok(None),
             Event::DocumentEnd => match tree.root.take() {
                 Some(Node { data: Data::Null, .. }) | None => tree = Tree::default(),
-                Some(root) => return Ok(Some(root)),
+                Some(root) => {
+                    *values += tree.copies;
+                    return Ok(Some(root));
+                }
             },
             Event::Scalar(text, style, anchor, tag) => {
+                let merge = text == MERGE
+                    && tag
+                        .as_deref()
+                        .map_or(style == ScalarStyle::Plain, |t| t.core_suffix() == Some("merge"));
+                if merge && tree.merge() {
+                    continue;
+                }
                 let data = scalar::resolve(text, style, tag.as_deref()).map_err(at)?;
                 tree.put(Node { line, data }, anchor).map_err(at)?;
             }
@@ -121,12 +138,19 @@ enum Part {
 #[derive(Default)]
 struct Fields {
     fields: Vec<Field>,
-    /// Names, once there are many.
-    names: HashSet<String>,
-    /// The name and line of the next field.
-    key: Option<(String, u32)>,
-    /// What `<<` brings in, with its line: it fills gaps.
-    merged: Vec<(Node, u32)>,
+    /// For each of them, whether it is written there, and not brought in by `<<`.
+    own: Vec<bool>,
+    /// Where each name is, once there are many.
+    names: HashMap<String, usize>,
+    /// What the next value is for.
+    key: Option<Key>,
+}
+
+enum Key {
+    /// The field of that name, on that line.
+    Name(String, u32),
+    /// `<<`.
+    Merge,
 }
 
 struct Anchored {
@@ -144,11 +168,22 @@ impl Tree {
         Ok(())
     }
 
+    /// Takes a `<<` where a map wants a name; elsewhere it is text.
+    fn merge(&mut self) -> bool {
+        match self.open.last_mut().map(|open| &mut open.part) {
+            Some(Part::Map(fields)) if fields.key.is_none() => {
+                fields.key = Some(Key::Merge);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn close(&mut self) -> Result<(), Problem> {
         let Some(Open { line, anchor, part }) = self.open.pop() else { return Ok(()) };
         let data = match part {
             Part::List(items) => Data::List(items),
-            Part::Map(fields) => Data::Map(fields.finish()?),
+            Part::Map(fields) => Data::Map(fields.fields),
         };
         self.put(Node { line, data }, anchor).map_err(|what| Problem { line, what })
     }
@@ -199,53 +234,56 @@ impl Fields {
             None => {
                 let line = node.line;
                 let name = scalar::key(node.data)?;
-                if name != MERGE && self.has(&name) {
+                if self.find(&name).is_some_and(|at| self.own[at]) {
                     return Err(format!("field {name:?} is there twice"));
                 }
-                self.key = Some((name, line));
+                self.key = Some(Key::Name(name, line));
             }
-            Some((name, line)) if name == MERGE => self.merged.push((node, line)),
-            Some((name, line)) => self.add(name, line, node),
+            Some(Key::Merge) => self.bring_in(node)?,
+            Some(Key::Name(name, line)) => self.set(Field { name, line, value: node }, true),
         }
         Ok(())
     }
 
-    fn has(&self, name: &str) -> bool {
+    fn find(&self, name: &str) -> Option<usize> {
         if self.fields.len() > FEW_FIELDS {
-            self.names.contains(name)
+            self.names.get(name).copied()
         } else {
-            self.fields.iter().any(|f| f.name == name)
+            self.fields.iter().position(|f| f.name == name)
         }
     }
 
-    fn add(&mut self, name: String, line: u32, value: Node) {
+    /// What comes later counts, whether it is written there or brought in.
+    fn set(&mut self, field: Field, own: bool) {
+        if let Some(at) = self.find(&field.name) {
+            self.fields[at] = field;
+            self.own[at] |= own;
+            return;
+        }
         if self.fields.len() == FEW_FIELDS {
-            self.names = self.fields.iter().map(|f| f.name.clone()).collect();
+            self.names = self.fields.iter().enumerate().map(|(at, f)| (f.name.clone(), at)).collect();
         }
         if self.fields.len() >= FEW_FIELDS {
-            self.names.insert(name.clone());
+            self.names.insert(field.name.clone(), self.fields.len());
         }
-        self.fields.push(Field { name, line, value });
+        self.fields.push(field);
+        self.own.push(own);
     }
 
-    /// All fields, those that `<<` brings in after one's own; of several maps the first that has one wins.
-    fn finish(mut self) -> Result<Vec<Field>, Problem> {
-        for (node, line) in std::mem::take(&mut self.merged) {
-            let maps = match node.data {
-                Data::Map(_) => vec![node],
-                Data::List(items) if items.iter().all(|i| matches!(i.data, Data::Map(_))) => items,
-                _ => return Err(Problem { line, what: "<< takes a map, or a list of maps".to_owned() }),
-            };
-            for map in maps {
-                let Data::Map(fields) = map.data else { continue };
-                for Field { name, line, value } in fields {
-                    if !self.has(&name) {
-                        self.add(name, line, value);
-                    }
-                }
+    /// The fields that `<<` brings in, over those before it; of several maps the first that has one wins.
+    fn bring_in(&mut self, node: Node) -> Result<(), String> {
+        let maps = match node.data {
+            Data::Map(_) => vec![node],
+            Data::List(items) if items.iter().all(|i| matches!(i.data, Data::Map(_))) => items,
+            _ => return Err("<< takes a map, or a list of maps".to_owned()),
+        };
+        for map in maps.into_iter().rev() {
+            let Data::Map(fields) = map.data else { continue };
+            for field in fields {
+                self.set(field, false);
             }
         }
-        Ok(self.fields)
+        Ok(())
     }
 }
 
@@ -285,6 +323,15 @@ mod tests {
         assert_eq!(found, [json!({"a": 1}), json!({"c": 3}), json!({"e": 6})]);
         assert_eq!(problems.len(), 2);
         assert_eq!(problems[1], Problem { line: 8, what: "field \"d\" is there twice".to_owned() });
+    }
+
+    #[test]
+    fn a_merge_counts_where_it_stands_and_only_unquoted() {
+        assert_eq!(one("a: 1\n<<: {a: 2, b: 3}\nb: 4\n"), json!({"a": 2, "b": 4}));
+        assert_eq!(one("'<<': {a: 2}\n"), json!({"<<": {"a": 2}}));
+        assert_eq!(one("{\"<<\": {\"a\": 2}, \"b\": \"<<\"}"), json!({"<<": {"a": 2}, "b": "<<"}));
+        assert_eq!(one("a: <<\n"), json!({"a": "<<"}));
+        assert_eq!(problem("a: 1\n<<: {a: 2}\na: 3\n").0, 3);
     }
 
     #[test]
@@ -350,6 +397,14 @@ mod tests {
             text += &format!("a{i}: &a{i} [{}]\n", vec![of; 10].join(", "));
         }
         assert!(problem(&text).1.contains("anchors and aliases make more than"));
+    }
+
+    #[test]
+    fn values_without_end_do_not_fill_the_memory() {
+        let Read { documents, problems } =
+            read(&format!("a: 1\n---\n[{}]\n---\nb: [", "1,".repeat(MAX_VALUES)));
+        assert_eq!((documents.len(), problems.len()), (1, 1), "{problems:?}");
+        assert!(problems[0].what.contains("values; split it"));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use perpro_core::api::{AgentIdentity, AgentPolicy};
 use perpro_core::decide::check::{Governance, Pod, World, as_stored, check};
 use perpro_core::decide::definition::Definitions;
 use perpro_core::decide::refusal::{Reason, Refusal};
-use perpro_core::decide::{grant, policy};
+use perpro_core::decide::{grant, policy, widening};
+use perpro_core::model::Identity;
 use perpro_core::names;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,8 +211,10 @@ impl<'a> Judge<'a> {
         for (placed, identity) in &written.identities {
             let Some(identity) = identity else { continue };
             let live = facts.identities.get(&placed.namespace).into_iter().flatten();
-            if live.into_iter().any(|live| live.name == identity.name_any() && live.spec == identity.spec) {
-                // It is stored already, and nobody is asked again.
+            let narrows =
+                |live: &&Identity| live.author.is_some() && widening::narrows(&live.spec, &identity.spec);
+            if live.into_iter().filter(|live| live.name == identity.name_any()).any(|live| narrows(&live)) {
+                // It is stored already, or was more: nobody is asked again.
                 continue;
             }
             let ceiling = world.ceiling(&placed.namespace);

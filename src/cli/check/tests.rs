@@ -81,6 +81,14 @@ fn a_finding_says_where_what_and_what_to_do() {
 }
 
 #[test]
+fn what_others_wrote_moves_no_cursor_and_begins_no_line() {
+    let image = DEPLOYMENT.replace("name: llm-keys", "name: \"x\\e[31mRED\\n::error::injected\"");
+    let told = told(&[("a\u{1b}.yaml", &image), ("b\n::error::.yaml", "a: [")]);
+    assert!(told.contains("\\u{1b}[31mRED\\n::error::injected"), "{told}");
+    assert!(!told.contains('\u{1b}') && !told.contains("\n::error"), "{told}");
+}
+
+#[test]
 fn without_its_identity_a_pod_is_told_what_no_identity_allows() {
     let told = told(&[("deploy.yaml", DEPLOYMENT)]);
     let end = "note: AgentIdentity default/feedback-reader is not among the files, so what it lists was not compared; \
@@ -153,7 +161,7 @@ fn without_a_policy_only_what_no_policy_allows_is_refused(#[case] change: &str, 
 }
 
 /// Codes whose wrong manifest is said by the API server alone: by policies, about objects that make no pods.
-const OF_POLICIES: [&str; 1] = ["AID083"];
+const OF_POLICIES: [&str; 3] = ["AID083", "AID088", "AID094"];
 
 #[test]
 fn check_says_of_every_example_of_the_catalogue_what_the_api_server_says() {

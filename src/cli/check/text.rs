@@ -2,6 +2,7 @@
 
 use super::super::output::count;
 use super::judge::{Finding, Report};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Most lines that are shown of a finding.
@@ -11,16 +12,24 @@ const WIDTH: usize = 160;
 
 /// What could not be read.
 pub(super) fn problems(report: &Report<'_>) -> Vec<String> {
-    report.problems.iter().map(|p| format!("{}:{}  can't be read: {}", p.file, p.line, p.what)).collect()
+    report
+        .problems
+        .iter()
+        .map(|p| format!("{}:{}  can't be read: {}", clean(p.file), p.line, clean(p.what)))
+        .collect()
 }
 
 /// All findings, and a line that sums them up.
 pub(super) fn render(report: &Report<'_>) -> String {
     let mut out = String::new();
+    // The lines of each text, found once.
+    let mut lines: HashMap<_, Vec<_>> = HashMap::new();
     for finding in &report.findings {
-        render_one(finding, &mut out);
+        let lines = lines.entry(finding.text.as_ptr()).or_insert_with(|| finding.text.lines().collect());
+        render_one(finding, lines, &mut out);
     }
     for identity in &report.unseen {
+        let identity = clean(identity);
         let _ = writeln!(
             out,
             "note: AgentIdentity {identity} is not among the files, so what it lists was not compared; give its file too, \
@@ -31,25 +40,38 @@ pub(super) fn render(report: &Report<'_>) -> String {
     out
 }
 
-fn render_one(finding: &Finding<'_>, out: &mut String) {
-    let Finding { file, text, lines, refusal, warning, .. } = finding;
-    let sentence = refusal.reason.to_string();
+fn render_one(finding: &Finding<'_>, source: &[&str], out: &mut String) {
+    let Finding { file, lines, refusal, warning, .. } = finding;
+    let sentence = clean(&refusal.reason.to_string());
     // Where a sentence says first what is wrong and then what to do, they stand apart.
     let (what, then) = match sentence.split_once("; ") {
         Some((what, then)) => (what, Some(then)),
         None => (sentence.as_str(), None),
     };
+    let file = clean(file);
     let warning = if *warning { "warning: " } else { "" };
     let _ = writeln!(out, "{file}:{}  {}  {warning}{what}", lines.first, refusal.code());
     let last = lines.last.min(lines.first.saturating_add(SHOWN - 1));
-    let numbered = (1u32..).zip(text.lines());
-    let shown = numbered.skip(lines.first.saturating_sub(1) as usize).take_while(|(n, _)| *n <= last);
+    let shown = (lines.first..=last).zip(source.iter().skip(lines.first.saturating_sub(1) as usize));
     for (number, line) in shown {
         let _ = writeln!(out, "{number:>5} | {}", cut(line));
     }
     if let Some(then) = then {
         let _ = writeln!(out, "      = {then}");
     }
+}
+
+/// Text that others wrote, with what would move a terminal's cursor or begin a line spelled out.
+fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
 }
 
 /// A line as far as it fits, and without what would move a terminal's cursor.

@@ -14,6 +14,7 @@ use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse
 use crate::names;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::borrow::Cow;
 use world::Found;
 
 /// Who is asked about the pods of a namespace, as its label `perpro.dev/enforce` says.
@@ -66,6 +67,8 @@ pub struct Outcome {
 /// The verdict on `pod`; `None` for one that is none of ours.
 #[must_use]
 pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
+    let stored = with_text(pod.written);
+    let pod = Pod { written: &stored, ..pod };
     let labels = &pod.written["metadata"]["labels"];
     let (identity, agent) = (&labels[names::IDENTITY_LABEL], &labels[names::AGENT_LABEL]);
     // A label that is no text is refused by every API server; most often it is a true without quotes.
@@ -93,6 +96,23 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
         Ok(name) => under(name, &pod, &read, world, now),
         Err(refusal) => return refused(refusal),
     })
+}
+
+/// Labels and annotations without a value are empty text to an API server.
+fn with_text(written: &Value) -> Cow<'_, Value> {
+    const MAPS: [&str; 2] = ["/metadata/labels", "/metadata/annotations"];
+    let map = |path: &&str| written.pointer(path).and_then(Value::as_object);
+    if !MAPS.iter().filter_map(map).any(|m| m.values().any(Value::is_null)) {
+        return Cow::Borrowed(written);
+    }
+    let mut written = written.clone();
+    for path in MAPS {
+        let map = written.pointer_mut(path).and_then(Value::as_object_mut);
+        for value in map.into_iter().flat_map(|m| m.values_mut()).filter(|v| v.is_null()) {
+            *value = Value::String(String::new());
+        }
+    }
+    Cow::Owned(written)
 }
 
 /// The verdict under the identity of that name.

@@ -57,6 +57,7 @@ const LABEL: &str = "metadata.labels[perpro.dev/identity]";
 #[case::says_it_is_none(json!({"perpro.dev/agent": "false"}), [Some("AID001"), None, None])]
 #[case::says_so_without_quotes(json!({"perpro.dev/agent": true}), [Some("AID028"), Some("AID028"), None])]
 #[case::an_empty_name(json!({"perpro.dev/identity": ""}), [Some("AID001"), Some("AID001"), Some("AID010")])]
+#[case::no_value(json!({"perpro.dev/identity": null}), [Some("AID001"), Some("AID001"), Some("AID010")])]
 #[case::no_name(json!({"perpro.dev/identity": "A/b"}), [Some("AID002"), Some("AID002"), Some("AID010")])]
 #[case::another(json!({"perpro.dev/identity": "writer"}), [Some("AID002"), Some("AID002"), Some("AID010")])]
 #[case::an_agent(json!({"perpro.dev/identity": "reader"}), [Some(""), Some(""), Some("AID010")])]
