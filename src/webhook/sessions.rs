@@ -8,15 +8,16 @@ use super::Webhook;
 use super::review::{Answer, Request, Review, Subject};
 use crate::cluster::describe;
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::api::ObjectMeta;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::admit::Context;
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::{Reason, Refusal};
-use perpro_core::decide::session::{insider, joins};
+use perpro_core::decide::session::{Stamp, insider, joins};
 use perpro_core::model::{Identity, SecretOwners};
 use perpro_core::names;
+use serde::Deserialize;
 
 /// Requests to connect to a pod, and updates of its ephemeral containers.
 pub(super) const SUBJECT: Subject = Subject {
@@ -31,6 +32,8 @@ pub(super) const SUBJECT: Subject = Subject {
 struct Agent {
     /// What the pod's label says.
     label: String,
+    /// Under which UID and generation of that identity the pod was admitted.
+    admitted_under: Option<(String, i64)>,
     /// The identity of that name, if it is there.
     identity: Option<Identity>,
     policies: Vec<AgentPolicy>,
@@ -51,20 +54,19 @@ impl Webhook {
             audit: vec![("identity", format!("{}/{}", request.namespace, agent.label))],
             ..Answer::default()
         };
-        match insider(&user.username, &user.groups, agent.identity.as_ref(), &ceiling) {
-            Some(insider) => answer.audit.push(("session", insider.name().to_owned())),
-            None => answer
-                .refusals
-                .push(Refusal::at(door(request), Reason::NotTheirs { identity: agent.label.clone() })),
+        let pod = Stamp {
+            identity: &agent.label,
+            admitted_under: agent
+                .admitted_under
+                .as_ref()
+                .map(|(uid, generation)| (uid.as_str(), *generation)),
+        };
+        match insider(&user.username, &user.groups, pod, agent.identity.as_ref(), &ceiling) {
+            Ok(insider) => answer.audit.push(("session", insider.name().to_owned())),
+            Err(reason) => answer.refusals.push(Refusal::at(door(request), reason)),
         }
-        if let Some(identity) = agent.identity.as_ref().filter(|_| request.operation == "UPDATE") {
-            let (owners, now) = (&SecretOwners::default(), Timestamp::now());
-            match AgentPod::parse(request.object.text()) {
-                Ok(pod) => {
-                    answer.refusals.extend(joins(&pod, Context { identity, owners, ceiling: &ceiling, now }));
-                }
-                Err(refusal) => answer.refusals.push(refusal),
-            }
+        if request.operation == "UPDATE" {
+            answer.refusals.extend(added(request, agent.identity.as_ref(), &ceiling));
         }
         logged(request, Some(&agent.label), answer)
     }
@@ -80,17 +82,21 @@ impl Webhook {
             );
             Refusal::at(door(request), Reason::WebhookNotReady { why: format!("{what} could not be read") })
         };
-        let label = if request.operation == "UPDATE" {
-            request.object["metadata"]["labels"][names::IDENTITY_LABEL].as_str().map(str::to_owned)
+        let unreadable =
+            |error: &str| Err(Refusal::at(door(request), Reason::Unreadable { error: error.to_owned() }));
+        let metadata = if request.operation == "UPDATE" {
+            match ObjectMeta::deserialize(&request.object["metadata"]) {
+                Ok(metadata) => metadata,
+                Err(_) => return unreadable("the pod has no metadata that can be read"),
+            }
         } else {
-            let Some(name) = pod_name(request) else {
-                let error = "there is no pod of such a name".to_owned();
-                return Err(Refusal::at(door(request), Reason::Unreadable { error }));
-            };
+            let Some(name) = pod_name(request) else { return unreadable("there is no pod of such a name") };
             let read = self.cluster.pod(&request.namespace, name).await;
             let pod = read.map_err(|error| unread(format!("pod \"{name}\""), &error))?;
-            pod.and_then(|pod| pod.labels().get(names::IDENTITY_LABEL).cloned())
+            let Some(pod) = pod else { return Ok(None) };
+            pod.metadata
         };
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::IDENTITY_LABEL).cloned());
         let Some(label) = label else { return Ok(None) };
         let identity = if names::is_identity_name(&label) {
             let read = self.cluster.identity(&request.namespace, &label).await;
@@ -100,7 +106,28 @@ impl Webhook {
         };
         let policies = self.cluster.agent_policies().await;
         let policies = policies.map_err(|error| unread("AgentPolicies".to_owned(), &error))?;
-        Ok(Some(Agent { label, identity, policies }))
+        let annotation = |key| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        let generation =
+            annotation(names::IDENTITY_GENERATION).and_then(|generation| generation.parse().ok());
+        let admitted_under = annotation(names::IDENTITY_UID).cloned().zip(generation);
+        Ok(Some(Agent { label, admitted_under, identity, policies }))
+    }
+}
+
+/// What is wrong with the containers that somebody adds. Where there is no identity, nothing is listed for any.
+fn added(request: &Request<'_>, identity: Option<&Identity>, ceiling: &Ceiling<'_>) -> Vec<Refusal> {
+    let Some(identity) = identity else {
+        let identity =
+            request.object["metadata"]["labels"][names::IDENTITY_LABEL].as_str().unwrap_or_default();
+        let (identity, namespace) = (identity.to_owned(), request.namespace.clone());
+        return vec![Refusal::at(door(request), Reason::UnknownIdentity { identity, namespace })];
+    };
+    match AgentPod::parse(request.object.text()) {
+        Ok(pod) => {
+            let owners = &SecretOwners::default();
+            joins(&pod, Context { identity, owners, ceiling, now: Timestamp::now() })
+        }
+        Err(refusal) => vec![refusal],
     }
 }
 
@@ -145,10 +172,13 @@ mod tests {
     }
 
     fn behind() -> Behind {
-        let pod = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels}});
+        let stamp = json!({names::IDENTITY_UID: "u", names::IDENTITY_GENERATION: "1"});
+        let pod = |name: &str, labels: Value| json!({"metadata": {"name": name, "labels": labels, "annotations": stamp}});
         let pods = json!([
             pod("agent", json!({names::IDENTITY_LABEL: "bot"})),
             pod("orphan", json!({names::IDENTITY_LABEL: "gone"})),
+            {"metadata": {"name": "older", "labels": {names::IDENTITY_LABEL: "bot"},
+                "annotations": {names::IDENTITY_UID: "u", names::IDENTITY_GENERATION: "0"}}},
             pod("plain", json!({"app": "web"})),
             {"metadata": {"name": "unreadable", "labels": {names::IDENTITY_LABEL: "bot"}}, "spec": "what?"},
         ]);
@@ -172,6 +202,7 @@ mod tests {
             ("jane", "agent", vec![]),
             ("joe", "agent", vec!["AID095"]),
             ("jane", "orphan", vec!["AID095"]),
+            ("jane", "older", vec!["AID095"]),
             ("joe", "plain", vec![]),
             ("joe", "absent", vec![]),
             ("jane", "unreadable", vec!["AID090"]),

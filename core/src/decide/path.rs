@@ -8,22 +8,28 @@ pub(super) fn at(json: &str, line: usize, column: usize) -> String {
     let before: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let end = (before + column).min(json.len());
     let mut open: Vec<Step> = Vec::new();
-    let mut last = Vec::new();
+    // How many of them something was read in, and whether a comma waits for what comes after it. Nothing is copied on
+    // the way: whoever sends a text chooses its length and depth.
+    let (mut read, mut comma) = (0, false);
     let bytes = json.as_bytes();
     let mut i = 0;
     while i < end {
+        if comma && !matches!(bytes[i], b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']') {
+            match open.last_mut() {
+                Some(Step::Item(n)) => *n += 1,
+                Some(Step::Field { named, .. }) => *named = false,
+                None => {}
+            }
+            comma = false;
+        }
         match bytes[i] {
             b'{' => open.push(Step::Field { name: String::new(), named: false }),
             b'[' => open.push(Step::Item(0)),
             b'}' | b']' => {
                 open.pop();
-                last.clone_from(&open);
+                (read, comma) = (open.len(), false);
             }
-            b',' => match open.last_mut() {
-                Some(Step::Item(n)) => *n += 1,
-                Some(Step::Field { named, .. }) => *named = false,
-                None => {}
-            },
+            b',' => comma = true,
             b'"' => {
                 let begin = i;
                 i += 1;
@@ -37,15 +43,16 @@ pub(super) fn at(json: &str, line: usize, column: usize) -> String {
                     let text = json.get(begin..=i).unwrap_or_default();
                     *name = serde_json::from_str(text).unwrap_or_default();
                 }
-                last.clone_from(&open);
+                read = open.len();
             }
             b' ' | b'\n' | b'\r' | b'\t' | b':' => {}
-            _ => last.clone_from(&open),
+            _ => read = open.len(),
         }
         i += 1;
     }
+    open.truncate(read);
     let mut path = String::new();
-    for step in &last {
+    for step in &open {
         match step {
             Step::Item(n) => path.push_str(&format!("[{n}]")),
             Step::Field { named: false, .. } => break,
@@ -55,7 +62,7 @@ pub(super) fn at(json: &str, line: usize, column: usize) -> String {
     path
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Step {
     Field { name: String, named: bool },
     Item(usize),
@@ -137,11 +144,22 @@ mod tests {
     #[case(r#"{"a": {"b": 1}X"#, "a")]
     #[case("{\n \"a\": [\n X]}", "a[0]")]
     #[case("X", "")]
+    #[case(r#"{"a": [[1, 2], [3, {"b": 4}, X"#, "a[1][2]")]
+    #[case(r#"{"a": [1, {"b": {}}], "c": [], X"#, "")]
+    #[case(r#"{"a": [1, {"b": {}}], "c": [], "d": [X"#, "d[0]")]
     fn a_place_in_a_text_has_a_path(#[case] text: &str, #[case] path: &str) {
         let offset = text.find('X').unwrap() + 1;
         let line = text[..offset].matches('\n').count() + 1;
         let column = offset - text[..offset].rfind('\n').map_or(0, |at| at + 1);
         assert_eq!(at(text, line, column), path);
+    }
+
+    #[test]
+    fn a_long_text_that_is_deep_costs_what_its_length_does() {
+        // Names of a thousand letters, a hundred levels: copied at each of the items it would take minutes.
+        let name = "n".repeat(1000);
+        let text = format!("{}[{}", format!("{{\"{name}\":").repeat(100), "true,".repeat(1_000_000));
+        assert!(at(&text, 1, text.len()).ends_with("[999999]"));
     }
 
     #[rstest]

@@ -30,14 +30,30 @@ impl Insider {
     }
 }
 
-/// As whom this user may get in, if they may. An identity that is gone has no owner.
-#[must_use]
+/// What a pod says of its identity, as admission wrote it there.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// Name of the identity.
+    pub identity: &'a str,
+    /// Its UID and generation; `None` for a pod that admission has not seen.
+    pub admitted_under: Option<(&'a str, i64)>,
+}
+
+/// As whom this user may get in. An identity that is gone has no owner.
+///
+/// The owner gets into pods that were admitted under the identity as it is. Whoever may write identities could otherwise
+/// take everything from one, which needs nothing, make themselves the owner of what is left, which needs nothing either,
+/// and be in a pod that still holds what it was started with.
+///
+/// # Errors
+/// Why not.
 pub fn insider(
     user: &str,
     groups: &[String],
+    pod: Stamp<'_>,
     identity: Option<&Identity>,
     ceiling: &Ceiling<'_>,
-) -> Option<Insider> {
+) -> Result<Insider, Reason> {
     let owns = identity.is_some_and(|identity| {
         let owner = &identity.spec.owner;
         match owner.kind {
@@ -45,10 +61,14 @@ pub fn insider(
             OwnerKind::Group => groups.contains(&owner.name),
         }
     });
-    if owns {
-        return Some(Insider::Owner);
+    let as_admitted = identity.is_some_and(|i| pod.admitted_under == Some((&i.uid, i.generation)));
+    if owns && as_admitted {
+        return Ok(Insider::Owner);
     }
-    ceiling.breaks_glass(groups).then_some(Insider::BreakGlass)
+    if ceiling.breaks_glass(groups) {
+        return Ok(Insider::BreakGlass);
+    }
+    Err(Reason::NotTheirs { identity: pod.identity.to_owned(), changed: owns })
 }
 
 /// What is wrong with the ephemeral containers of a pod. Like every other container, one has what the identity lists
@@ -90,9 +110,28 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
+    const ADMITTED: Stamp<'_> = Stamp { identity: "bot", admitted_under: Some(("u", 1)) };
+
     fn as_whom(owner: &Value, policies: &[AgentPolicy]) -> Option<Insider> {
         let groups = ["support", "oncall"].map(str::to_owned);
-        insider("jane", &groups, Some(&identity(owner)), &Ceiling::of("ns", policies))
+        insider("jane", &groups, ADMITTED, Some(&identity(owner)), &Ceiling::of("ns", policies)).ok()
+    }
+
+    #[test]
+    fn the_owner_gets_into_no_pod_that_is_older_than_the_identity_as_it_is() {
+        let identity = identity(&json!({"kind": "User", "name": "jane"}));
+        let oncall = ["oncall".to_owned()];
+        let policies = [policy("a", &["oncall"])];
+        let ceiling = Ceiling::of("ns", &policies);
+        for admitted_under in [None, Some(("u", 0)), Some(("u", 2)), Some(("older", 1))] {
+            let pod = Stamp { admitted_under, ..ADMITTED };
+            assert_eq!(
+                insider("jane", &[], pod, Some(&identity), &ceiling),
+                Err(Reason::NotTheirs { identity: "bot".to_owned(), changed: true })
+            );
+            assert_eq!(insider("jane", &oncall, pod, Some(&identity), &ceiling), Ok(Insider::BreakGlass));
+        }
+        assert_eq!(insider("jane", &[], ADMITTED, Some(&identity), &ceiling), Ok(Insider::Owner));
     }
 
     #[test]
@@ -119,12 +158,8 @@ mod tests {
         let groups = ["oncall".to_owned()];
         let policies = [oncall()];
         let ceiling = Ceiling::of("ns", &policies);
-        assert_eq!(
-            insider("jane", &groups, None, &ceiling),
-            Some(Insider::BreakGlass),
-            "the identity is gone"
-        );
-        assert_eq!(insider("jane", &[], None, &ceiling), None);
+        assert_eq!(insider("jane", &groups, ADMITTED, None, &ceiling), Ok(Insider::BreakGlass), "it is gone");
+        assert!(insider("jane", &[], ADMITTED, None, &ceiling).is_err());
     }
 
     #[rstest]

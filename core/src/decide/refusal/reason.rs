@@ -165,6 +165,8 @@ pub enum Reason {
     },
     NotTheirs {
         identity: String,
+        /// Whether they own it, and the pod is older than its last change.
+        changed: bool,
     },
     NotGoverned {
         namespace: String,

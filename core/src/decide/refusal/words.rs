@@ -192,7 +192,11 @@ impl fmt::Display for Reason {
                 "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there any more",
                 names::ENFORCE_LABEL
             ),
-            Self::NotTheirs { identity } => write!(
+            Self::NotTheirs { identity, changed: true } => write!(
+                f,
+                "replace this pod, or have breakGlassGroups of the AgentPolicy name a group of yours: it is older than the last change of AgentIdentity \"{identity}\", whose owner gets into newer pods alone"
+            ),
+            Self::NotTheirs { identity, changed: false } => write!(
                 f,
                 "ask the owner of AgentIdentity \"{identity}\" to do this, or have breakGlassGroups of the AgentPolicy name a group of yours: whoever gets into an agent has what it has"
             ),

@@ -117,6 +117,27 @@ async fn the_owner_of_an_agent_gets_into_it_and_who_breaks_the_glass_and_nobody_
     }
 }
 
+/// Narrowing needs nothing, and neither does taking over what has nothing left: but its pods hold what they were given.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn whoever_becomes_the_owner_of_an_agent_gets_into_newer_pods_alone() {
+    let world = World::new("all").await;
+    world.identity("bot", json!({})).await;
+    world.accepts(&agent(json!({}))).await;
+    let eve = world.editor("eve", &[]).await;
+    let jane = world.editor("jane", &[]).await;
+    gets_in(&jane, &world, "pod").await;
+    world.patch_identity("bot", json!({"permissions": [], "secrets": [], "containers": []})).await;
+    let owner = json!({"owner": {"kind": "User", "name": eve.name}});
+    world.patch_identity("bot", owner).await;
+    for person in [&eve, &jane] {
+        stays_out(person, &world, "pod").await;
+    }
+    world.accepts(&agent(json!({"metadata": {"name": "newer"}}))).await;
+    gets_in(&eve, &world, "newer").await;
+    stays_out(&jane, &world, "newer").await;
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn other_pods_are_open_to_whoever_may_exec() {
