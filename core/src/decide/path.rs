@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_long_text_that_is_deep_costs_what_its_length_does() {
-        // Names of a thousand letters, a hundred levels: copied at each of the items it would take minutes.
+        // Names of a thousand letters, a hundred levels: copied at each of the items it would take half a minute.
         let name = "n".repeat(1000);
         let text = format!("{}[{}", format!("{{\"{name}\":").repeat(100), "true,".repeat(1_000_000));
         assert!(at(&text, 1, text.len()).ends_with("[999999]"));
