@@ -1,6 +1,7 @@
 //! YAML and JSON into trees, by the events of one parser: what a value is and where it stands come from one reading.
 
-use super::node::{Data, Field, Node};
+use super::fields::Fields;
+use super::node::{Data, Node};
 use super::scalar;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
 use std::collections::HashMap;
@@ -12,8 +13,6 @@ const MAX_COPIES: usize = 100_000;
 const MAX_VALUES: usize = 1_000_000;
 /// How deep values may be nested; what reads them as JSON goes no deeper.
 const MAX_DEPTH: usize = 120;
-/// A map of more fields than this looks its names up in an index.
-const FEW_FIELDS: usize = 16;
 
 /// What a text holds.
 #[derive(Debug, Default)]
@@ -135,24 +134,6 @@ enum Part {
     Map(Fields),
 }
 
-#[derive(Default)]
-struct Fields {
-    fields: Vec<Field>,
-    /// For each of them, whether it is written there, and not brought in by `<<`.
-    own: Vec<bool>,
-    /// Where each name is, once there are many.
-    names: HashMap<String, usize>,
-    /// What the next value is for.
-    key: Option<Key>,
-}
-
-enum Key {
-    /// The field of that name, on that line.
-    Name(String, u32),
-    /// `<<`.
-    Merge,
-}
-
 struct Anchored {
     node: Node,
     size: usize,
@@ -171,10 +152,7 @@ impl Tree {
     /// Takes a `<<` where a map wants a name; elsewhere it is text.
     fn merge(&mut self) -> bool {
         match self.open.last_mut().map(|open| &mut open.part) {
-            Some(Part::Map(fields)) if fields.key.is_none() => {
-                fields.key = Some(Key::Merge);
-                true
-            }
+            Some(Part::Map(fields)) => fields.merge(),
             _ => false,
         }
     }
@@ -183,7 +161,7 @@ impl Tree {
         let Some(Open { line, anchor, part }) = self.open.pop() else { return Ok(()) };
         let data = match part {
             Part::List(items) => Data::List(items),
-            Part::Map(fields) => Data::Map(fields.fields),
+            Part::Map(fields) => Data::Map(fields.done()),
         };
         self.put(Node { line, data }, anchor).map_err(|what| Problem { line, what })
     }
@@ -226,65 +204,6 @@ impl Tree {
 
 fn too_deep() -> String {
     format!("it is nested deeper than {MAX_DEPTH} levels")
-}
-
-impl Fields {
-    fn put(&mut self, node: Node) -> Result<(), String> {
-        match self.key.take() {
-            None => {
-                let line = node.line;
-                let name = scalar::key(node.data)?;
-                if self.find(&name).is_some_and(|at| self.own[at]) {
-                    return Err(format!("field {name:?} is there twice"));
-                }
-                self.key = Some(Key::Name(name, line));
-            }
-            Some(Key::Merge) => self.bring_in(node)?,
-            Some(Key::Name(name, line)) => self.set(Field { name, line, value: node }, true),
-        }
-        Ok(())
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        if self.fields.len() > FEW_FIELDS {
-            self.names.get(name).copied()
-        } else {
-            self.fields.iter().position(|f| f.name == name)
-        }
-    }
-
-    /// What comes later counts, whether it is written there or brought in.
-    fn set(&mut self, field: Field, own: bool) {
-        if let Some(at) = self.find(&field.name) {
-            self.fields[at] = field;
-            self.own[at] |= own;
-            return;
-        }
-        if self.fields.len() == FEW_FIELDS {
-            self.names = self.fields.iter().enumerate().map(|(at, f)| (f.name.clone(), at)).collect();
-        }
-        if self.fields.len() >= FEW_FIELDS {
-            self.names.insert(field.name.clone(), self.fields.len());
-        }
-        self.fields.push(field);
-        self.own.push(own);
-    }
-
-    /// The fields that `<<` brings in, over those before it; of several maps the first that has one wins.
-    fn bring_in(&mut self, node: Node) -> Result<(), String> {
-        let maps = match node.data {
-            Data::Map(_) => vec![node],
-            Data::List(items) if items.iter().all(|i| matches!(i.data, Data::Map(_))) => items,
-            _ => return Err("<< takes a map, or a list of maps".to_owned()),
-        };
-        for map in maps.into_iter().rev() {
-            let Data::Map(fields) = map.data else { continue };
-            for field in fields {
-                self.set(field, false);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The name by which YAML 1.1 merges maps.
