@@ -66,7 +66,7 @@ impl Webhook {
             Err(reason) => answer.refusals.push(Refusal::at(door(request), reason)),
         }
         if request.operation == "UPDATE" {
-            answer.refusals.extend(added(request, agent.identity.as_ref(), &ceiling));
+            answer.refusals.extend(added(request, &agent, &ceiling));
         }
         logged(request, Some(&agent.label), answer)
     }
@@ -115,11 +115,9 @@ impl Webhook {
 }
 
 /// What is wrong with the containers that somebody adds. Where there is no identity, nothing is listed for any.
-fn added(request: &Request<'_>, identity: Option<&Identity>, ceiling: &Ceiling<'_>) -> Vec<Refusal> {
-    let Some(identity) = identity else {
-        let identity =
-            request.object["metadata"]["labels"][names::IDENTITY_LABEL].as_str().unwrap_or_default();
-        let (identity, namespace) = (identity.to_owned(), request.namespace.clone());
+fn added(request: &Request<'_>, agent: &Agent, ceiling: &Ceiling<'_>) -> Vec<Refusal> {
+    let Some(identity) = &agent.identity else {
+        let (identity, namespace) = (agent.label.clone(), request.namespace.clone());
         return vec![Refusal::at(door(request), Reason::UnknownIdentity { identity, namespace })];
     };
     match AgentPod::parse(request.object.text()) {
@@ -220,6 +218,30 @@ mod tests {
             assert_eq!(codes, expected, "{user} {pod}");
             assert!(answer.refusals.iter().all(|r| r.path.starts_with("pods/")), "{user} {pod}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_container_is_added_where_nobody_can_say_what_is_listed_for_it() {
+        let added = async |object: Value| {
+            let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1",
+                "kind": {"group": "", "version": "v1", "kind": "Pod"}, "namespace": "ns", "name": "orphan",
+                "operation": "UPDATE", "subResource": "ephemeralcontainers",
+                "userInfo": {"username": "olga", "groups": ["oncall"]}, "object": object}});
+            let review = serde_json::to_vec(&review).unwrap();
+            let policies = json!([{"apiVersion": "perpro.dev/v1alpha1", "kind": "AgentPolicy", "metadata": {"name": "p"},
+                "spec": {"namespaces": ["ns"], "breakGlassGroups": ["oncall"]}}]);
+            let webhook = Behind { policies, ..behind() }.webhook().await;
+            let answer = webhook.judge_session(&Review::parse(&review, &SUBJECT).unwrap()).await;
+            answer.refusals.iter().map(Refusal::code).collect::<Vec<_>>()
+        };
+        let pod = |identity: &str| {
+            json!({"metadata": {"name": "orphan", "labels": {names::IDENTITY_LABEL: identity}},
+                "spec": {"containers": [{"name": "agent"}], "ephemeralContainers": [{"name": "debug", "image": "i"}]}})
+        };
+        assert_eq!(added(pod("gone")).await, ["AID002"], "also where the glass is broken");
+        assert_eq!(added(json!(null)).await, ["AID028"]);
+        let found = added(pod("bot")).await;
+        assert!(!found.contains(&"AID002") && !found.contains(&"AID095"), "{found:?}");
     }
 
     #[tokio::test]
