@@ -8,6 +8,7 @@ mod authors;
 mod charts;
 mod codes;
 mod commands;
+mod fields;
 mod grants;
 mod identities;
 mod later;
