@@ -10,7 +10,7 @@ mod scalar;
 mod text;
 mod yaml;
 
-pub(crate) use node::Lines;
+pub(crate) use node::{Lines, Node};
 pub(crate) use object::Object;
 pub(crate) use pods::templates;
 pub(crate) use text::{Manifest, read};

@@ -4,6 +4,7 @@
 
 use super::PermissionRule;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most that identities of some namespaces can have.
@@ -86,6 +87,20 @@ pub struct AgentPolicySpec {
     #[serde(default = "AgentPolicySpec::default_stale_seconds")]
     #[schemars(range(min = 0, max = 86400), extend("format" = "int32"))]
     pub stale_seconds: u32,
+    /// What happens to a pod with a credential written into an environment variable, command or argument. Where several
+    /// policies name a namespace, it is refused if one of them says so.
+    #[serde(default)]
+    pub literal_credentials: LiteralCredentials,
+}
+
+/// What happens to a pod that has a credential in its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum LiteralCredentials {
+    /// It passes with a warning.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
 }
 
 /// Patterns of who can own an identity; `*` stands for any run of characters.

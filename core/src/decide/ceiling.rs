@@ -4,7 +4,9 @@ use super::powers::{Power, power};
 use super::refusal::Reason;
 use super::rules::{compact, covers, expand};
 use super::{image, times};
-use crate::api::{AgentPolicy, AgentPolicySpec, Owner, OwnerKind, PermissionRule, WithheldPermission};
+use crate::api::{
+    AgentPolicy, AgentPolicySpec, LiteralCredentials, Owner, OwnerKind, PermissionRule, WithheldPermission,
+};
 use crate::model::{Identity, IdentityEnd, Permission};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -120,6 +122,12 @@ impl<'a> Ceiling<'a> {
     pub fn breaks_glass(&self, groups: &[String]) -> bool {
         let named = |group: &String| self.policies.iter().all(|(_, p)| p.break_glass_groups.contains(group));
         !self.policies.is_empty() && groups.iter().any(named)
+    }
+
+    /// Whether a pod is refused for a credential that somebody wrote into it.
+    #[must_use]
+    pub fn refuses_literals(&self) -> bool {
+        self.policies.iter().any(|(_, p)| p.literal_credentials == LiteralCredentials::Refuse)
     }
 
     /// Names of the policies for which `holds` does not.
@@ -241,6 +249,7 @@ mod tests {
                 max_lifetime_days: 365,
                 images: None,
                 stale_seconds: 900,
+                literal_credentials: LiteralCredentials::Warn,
             },
         )
     }

@@ -1,6 +1,6 @@
 //! The decisions.
 //!
-//! [`pod`] reads a pod, [`credentials`] and [`isolation`] say what it holds and where its walls
+//! [`pod`] reads a pod, [`credentials`], [`literal`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`grant`] and [`widening`] say
 //! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
@@ -18,6 +18,7 @@ pub mod image;
 pub mod inject;
 pub mod isolation;
 pub mod lifecycle;
+pub mod literal;
 mod path;
 pub mod pod;
 pub mod policy;

@@ -192,6 +192,11 @@ pub enum Reason {
     SkippedField {
         field: String,
     },
+    /// The value itself is told nowhere.
+    LiteralCredential {
+        container: String,
+        what: &'static str,
+    },
     IdentityName,
     OwnerName,
     NoJustification,
@@ -292,6 +297,7 @@ impl Reason {
             Self::AccountOverwritten { .. } => "AID061",
             Self::DryRun => "AID062",
             Self::SkippedField { .. } => "AID063",
+            Self::LiteralCredential { .. } => "AID065",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",
         }

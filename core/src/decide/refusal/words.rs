@@ -255,6 +255,10 @@ impl fmt::Display for Reason {
             }
             Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
             Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
+            Self::LiteralCredential { container, what } => write!(
+                f,
+                "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity, and replace the credential: it looks like {what}, and whoever reads the pod has it"
+            ),
             Self::WebhookNotReady { why } => write!(f, "try again in a few seconds: {why}; if it stays, the webhook's log says more"),
             Self::MintFailed { detail } => {
                 write!(f, "look at quotas on service accounts: the pod's account can't be created: {detail}")
