@@ -68,6 +68,12 @@ stage name:
 bench *args:
     ./bench/run {{ args }}
 
+# Fuzz what reads the bytes of others, each for some seconds; one of them for longer: `fuzz/run pod --seconds 600`.
+fuzz seconds="60":
+    fuzz/run review --seconds {{ seconds }}
+    fuzz/run pod --seconds {{ seconds }}
+    fuzz/run manifest --seconds {{ seconds }}
+
 # A cluster, two agents, and what happens to them.
 demo:
     ./e2e/demo

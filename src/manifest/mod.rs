@@ -2,6 +2,8 @@
 //!
 //! What a pod may do is not decided here, and nothing here knows our kinds.
 
+#[cfg(test)]
+mod corpus;
 mod fields;
 mod node;
 mod object;

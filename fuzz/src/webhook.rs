@@ -1,0 +1,5 @@
+#[path = "../checks/review.rs"]
+pub(crate) mod check;
+#[allow(dead_code, reason = "the program uses all of it")]
+#[path = "../../src/webhook/review.rs"]
+mod review;
