@@ -55,9 +55,11 @@ pub(crate) async fn run(
     let candidate = Candidate::new(cluster, lease, replica)?;
 
     let lead = async {
-        let started = async { tokio::join!(watches.synced(), guard.guarded(Probe::Binding)) };
-        if stop.run_until_cancelled(started).await.is_none() {
-            return Ok(());
+        let synced = watches.synced();
+        tokio::select! {
+            error = watches.ended() => return Err(error),
+            _ = async { tokio::join!(synced, guard.guarded(Probe::Binding)) } => {}
+            () = stop.cancelled() => return Ok(()),
         }
         readiness.set();
         let Some(term) = candidate.elected(&stop).await else { return Ok(()) };

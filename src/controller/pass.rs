@@ -140,7 +140,7 @@ impl Controller {
     fn observe(&self, key: &Key) -> World {
         World {
             governed: self.instances.governed(&key.namespace),
-            identity: self.snapshot.identity(key),
+            identity: self.snapshot.identity(key).map(|identity| Identity::clone(&identity)),
             owners: self.snapshot.secret_owners(&key.namespace),
             policies: self.snapshot.policies(),
             pods: self.instances.pods(key),

@@ -23,7 +23,7 @@ impl Snapshot {
         let identities = self.identities.state();
         let policies = self.policies();
         let state = |object: &AgentIdentity| identity_state(object, &policies, now);
-        let states = identities.iter().map(|i| i.0.as_ref().map_or("unreadable", state));
+        let states = identities.iter().map(|i| i.object().map_or("unreadable", state));
         let states: Vec<_> = states.collect();
         for state in IDENTITY_STATES {
             METRICS.identities.set([state], count(&states, state));

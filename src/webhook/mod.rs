@@ -101,11 +101,13 @@ pub(crate) async fn serve(
     let server = server.serve(routes(Arc::new(webhook), stop.clone()).into_make_service());
     tokio::pin!(server, health);
 
+    let synced = watches.synced();
     tracing::info!(%listen, "serving; reading identities, policies and accounts");
     tokio::select! {
         result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
         result = &mut health => return result,
-        () = async { tokio::join!(watches.synced(), cluster.guarded(Probe::Account)); } => {}
+        error = watches.ended() => return Err(error),
+        () = async { tokio::join!(synced, cluster.guarded(Probe::Account)); } => {}
         () = stop.cancelled() => return Ok(()),
     }
     readiness.set();
@@ -171,7 +173,11 @@ async fn mutate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Respons
 }
 
 async fn validate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
-    answer(VALIDATE_PODS, &body, &pods::SUBJECT, async |review| webhook.validate(review).await).await
+    let admission = Admission::begin(VALIDATE_PODS);
+    match Review::of_pod(&body, &pods::SUBJECT) {
+        Ok((review, pod)) => said(admission, &review, webhook.validate(&review, pod).await),
+        Err(error) => not_said(admission, error),
+    }
 }
 
 async fn mutate_identity(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
@@ -201,16 +207,19 @@ async fn answer(
 ) -> Response {
     let admission = Admission::begin(path);
     match Review::parse(body, subject) {
-        Ok(review) => {
-            let answer = decide(&review).await;
-            admission.decided(answer.refusals.first().map(Refusal::code));
-            answer.respond(&review).into_response()
-        }
-        Err(error) => {
-            admission.malformed();
-            (StatusCode::BAD_REQUEST, error).into_response()
-        }
+        Ok(review) => said(admission, &review, decide(&review).await),
+        Err(error) => not_said(admission, error),
     }
+}
+
+fn said(admission: Admission, review: &Review<'_>, answer: Answer) -> Response {
+    admission.decided(answer.refusals.first().map(Refusal::code));
+    answer.respond(review).into_response()
+}
+
+fn not_said(admission: Admission, error: String) -> Response {
+    admission.malformed();
+    (StatusCode::BAD_REQUEST, error).into_response()
 }
 
 /// The admission of a pod that has an account now, as the first step of its trace.

@@ -13,7 +13,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The pod names an identity where nobody governs agents",
         why: "There perpro is never asked, so the pod would silently run on the account that its template names, usually default.",
         fix: "Label the namespace with perpro.dev/enforce=all (or agents), move the agent to one that is, or remove the pod's label. kube-system and perpro's own namespace are never governed.",
-        from: &[Source::Policy("perpro-identity-label"), Source::Event],
+        from: &[Source::Policy("perpro-pods"), Source::Event],
         example: manifests!("AID010"),
     },
     Entry {
@@ -53,7 +53,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The author of a pod or template may not use the identity",
         why: "Whoever writes a pod or a workload's template decides what runs under the identity, also when only an image is swapped. So it needs the verb use on that AgentIdentity.",
         fix: "Ask for verb use on agentidentities.perpro.dev in the namespace, by resourceNames for just this identity, or have somebody apply it who has it.",
-        from: &[Source::Policy("perpro-use-pods"), Source::Policy("perpro-use-templates")],
+        from: &[Source::Policy("perpro-pods"), Source::Policy("perpro-use-templates")],
         example: Example::None("It depends on who applies it."),
     },
     Entry {

@@ -81,7 +81,8 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(marks(pod, identity));
     refusals.extend(injected(pod, identity));
     refusals.extend(isolation::holes(pod));
-    refusals.extend(images(&pod.containers(), context));
+    let containers = pod.containers();
+    refusals.extend(images(&containers, context));
     let held = credentials(pod);
     refusals.extend(extra(&held, context));
     refusals.extend(missing(pod, identity, &held));
@@ -99,7 +100,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
         }
     }
     for grant in &identity.spec.containers {
-        if !pod.containers().iter().any(|c| c.name == grant.name) {
+        if !containers.iter().any(|c| c.name == grant.name) {
             let reason = Reason::ListedContainerAbsent {
                 container: grant.name.clone(),
                 identity: identity.name.clone(),

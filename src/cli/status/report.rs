@@ -155,7 +155,7 @@ mod tests {
     #[case::nobody_asks("are missing or empty", |s: &mut Seen| s.admission.as_mut().unwrap().entries = [3, 0])]
     #[case::no_authority("name no certificate authority", |s: &mut Seen| s.admission.as_mut().unwrap().trust = [Trust::Nobody].into())]
     #[case::old_authority("expired at 2033-05-18T03:33:20Z, so API servers can't call", |s: &mut Seen| s.admission.as_mut().unwrap().trust = [Trust::Until(at(0))].into())]
-    #[case::a_policy_is_gone("not in force: perpro-identity-label", |s: &mut Seen| { s.admission.as_mut().unwrap().in_force.remove("perpro-identity-label"); })]
+    #[case::a_policy_is_gone("not in force: perpro-pods", |s: &mut Seen| { s.admission.as_mut().unwrap().in_force.remove("perpro-pods"); })]
     #[case::a_policy_is_weaker("ValidatingAdmissionPolicy perpro-pods: spec.failurePolicy is \"Ignore\" instead of \"Fail\"; restore it by \"kubectl delete validatingadmissionpolicy perpro-pods\" and an upgrade", |s: &mut Seen| change(s, "ValidatingAdmissionPolicy", "perpro-pods", "spec.failurePolicy is \"Ignore\" instead of \"Fail\""))]
     #[case::a_webhook_is_weaker("MutatingWebhookConfiguration perpro: webhooks[all] is missing; restore it by", |s: &mut Seen| change(s, "MutatingWebhookConfiguration", "perpro", "webhooks[all] is missing"))]
     #[case::a_typo("enforce=\"al\", which governs nothing", |s: &mut Seen| s.namespaces.as_mut().unwrap().mistyped = vec![("x".into(), "al".into())])]

@@ -144,7 +144,7 @@ Arguments: root, verb of the path, side effects.
   {{- end }}
   {{- if eq $verb "mutate" }}
   {{- if ne .name "agents" }}
-  # Who may not use an identity has no accounts made for it; the policy use-pods refuses the pod.
+  # Who may not use an identity has no accounts made for it; the policy pods refuses the pod.
   matchConditions:
     - name: may-use
       expression: >-

@@ -231,7 +231,7 @@ impl Reason {
             Self::RotationOverdue { .. } => "AID007",
             Self::TooManyInstances { .. } => "AID008",
             Self::ForgedMark { .. } => "AID009",
-            // AID010 is the policy perpro-identity-label in the chart.
+            // AID010 is the policy perpro-pods in the chart.
             Self::UnlistedToken { .. } => "AID011",
             Self::WholeSecret { .. } => "AID012",
             Self::VolumeType { .. } => "AID013",
