@@ -42,7 +42,7 @@ Argument: root.
 {{- range $i, $_ := $entries }}
 {{- if $i }}
 {{ end -}}
-- {{ include "perpro.webhook" (list $root (printf "%s.templates" .name) (printf "/advise/%s/templates" .path) "None" "Ignore" 3) | indent 2 | trim }}
+- {{ include "perpro.webhook" (list $root (printf "%s.templates" .name) (printf "/advise/%s/templates" .path) "None" "Ignore" 2) | indent 2 | trim }}
   rules:
     {{- range list (list "apps" "daemonsets" "deployments" "replicasets" "statefulsets") (list "batch" "cronjobs" "jobs") (list "" "replicationcontrollers") }}
     - apiGroups: [{{ first . | quote }}]
@@ -81,7 +81,7 @@ One that names an identity is looked at by enforcement, or refused by policy. Ar
 {{- range $j, $agents := list false true }}
 {{- if or $i $j }}
 {{ end -}}
-- {{ include "perpro.webhook" (list $root (printf "%s%s.pods" $label ($agents | ternary "-agents" "")) (printf "/advise/%sed/pods" $label) "None" "Ignore" 3) | indent 2 | trim }}
+- {{ include "perpro.webhook" (list $root (printf "%s%s.pods" $label ($agents | ternary "-agents" "")) (printf "/advise/%sed/pods" $label) "None" "Ignore" 2) | indent 2 | trim }}
   rules:
     - apiGroups: [""]
       apiVersions: [v1]

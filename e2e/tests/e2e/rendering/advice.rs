@@ -66,7 +66,7 @@ fn what_is_only_told_fails_open_and_soon_and_leaves_nothing() {
         for entry in &entries {
             assert_eq!(entry["failurePolicy"], "Ignore", "{set}: {}", entry["name"]);
             assert_eq!(entry["sideEffects"], "None", "{set}: {}", entry["name"]);
-            assert!(entry["timeoutSeconds"].as_u64().unwrap() <= 3, "{set}: {}", entry["name"]);
+            assert!(entry["timeoutSeconds"].as_u64().unwrap() <= 2, "{set}: {}", entry["name"]);
             for name in ["kube-system", own] {
                 for value in ["all", "agents"] {
                     for told in [names::ENFORCE_LABEL, names::WARN_LABEL, names::AUDIT_LABEL] {
@@ -112,8 +112,7 @@ fn a_template_is_told_about_once_by_the_stricter_of_what_its_namespace_enforces_
 fn a_pod_is_told_about_where_its_namespace_says_more_than_it_enforces() {
     let entries = entries(&json!({}));
     for (told, label) in [("warned", names::WARN_LABEL), ("audited", names::AUDIT_LABEL)] {
-        let entries: Vec<_> =
-            entries.iter().filter(|e| path(e) == format!("/advise/{told}/pods")).collect();
+        let entries: Vec<_> = entries.iter().filter(|e| path(e) == format!("/advise/{told}/pods")).collect();
         for (enforce, enforced) in VALUES {
             for (value, says) in VALUES {
                 let labels = namespace(enforce, label, value);
