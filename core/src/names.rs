@@ -16,6 +16,10 @@ pub const IDENTITY_LABEL: &str = "perpro.dev/identity";
 pub const AGENT_LABEL: &str = "perpro.dev/agent";
 /// Namespace label: `all` or `agents`.
 pub const ENFORCE_LABEL: &str = "perpro.dev/enforce";
+/// Namespace label: `all` or `agents`; who applies what `enforce` of that value would refuse is warned.
+pub const WARN_LABEL: &str = "perpro.dev/warn";
+/// Namespace label: `all` or `agents`; the audit log tells of pods that `enforce` of that value would refuse.
+pub const AUDIT_LABEL: &str = "perpro.dev/audit";
 /// Prefix of every label and annotation of ours.
 pub const MARK_PREFIX: &str = "perpro.dev/";
 

@@ -175,6 +175,7 @@ impl Controller {
         if previous.as_ref() == Some(&status) {
             return Ok(None);
         }
+        let news: Vec<_> = status::news(&status, previous.as_ref()).into_iter().cloned().collect();
         // Fewer is told at once: power that has ended must not look as if it went on.
         let more = previous.filter(|old| old.instances < status.instances);
         let counted = more.map(|old| AgentIdentityStatus { instances: status.instances, ..old });
@@ -184,6 +185,7 @@ impl Controller {
             return Ok(Some(due));
         }
         self.cluster.write_status(identity, &status).await?;
+        self.tell_of_conditions(key, identity, &news).await;
         self.counted.lock().await.written(key.clone(), world.now);
         Ok(None)
     }

@@ -90,12 +90,15 @@ impl Snapshot {
         self.identities.state().iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
     }
 
+    /// All identities of a namespace.
+    pub(crate) fn identities_of(&self, namespace: &str) -> Vec<Identity> {
+        let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
+        here.iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
+    }
+
     /// To whom the Secrets of a namespace belong.
     pub(crate) fn secret_owners(&self, namespace: &str) -> Arc<SecretOwners> {
-        self.owners.of(namespace, || {
-            let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
-            here.iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
-        })
+        self.owners.of(namespace, || self.identities_of(namespace))
     }
 
     /// Every identity that is there, or has accounts.

@@ -1,6 +1,7 @@
 //! The admission webhook: decides on agent pods as they are created, mints their accounts and
 //! patches them. Replicas are equal; there is no leader.
 
+mod advice;
 mod identities;
 mod pods;
 mod policies;
@@ -40,6 +41,11 @@ const MUTATE_IDENTITIES: &str = "/mutate/identities";
 const VALIDATE_IDENTITIES: &str = "/validate/identities";
 const VALIDATE_POLICIES: &str = "/validate/policies";
 const VALIDATE_SESSIONS: &str = "/validate/sessions";
+// What is only told. The namespace's labels are not in a review, so the configuration chooses the path by them.
+const ADVISE_ENFORCED: &str = "/advise/enforced/templates";
+const ADVISE_WARNED: &str = "/advise/warned/templates";
+const WARN_PODS: &str = "/advise/warned/pods";
+const AUDIT_PODS: &str = "/advise/audited/pods";
 
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
@@ -155,6 +161,10 @@ fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
         .route(VALIDATE_IDENTITIES, post(validate_identity))
         .route(VALIDATE_POLICIES, post(validate_policy))
         .route(VALIDATE_SESSIONS, post(validate_session))
+        .route(ADVISE_ENFORCED, post(advise_enforced))
+        .route(ADVISE_WARNED, post(advise_warned))
+        .route(WARN_PODS, post(warn_pod))
+        .route(AUDIT_PODS, post(audit_pod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
@@ -198,6 +208,24 @@ async fn validate_session(State(webhook): State<Arc<Webhook>>, body: Bytes) -> R
     answer(VALIDATE_SESSIONS, &body, &sessions::SUBJECT, decide).await
 }
 
+async fn advise_enforced(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
+    let advise = async |review: &Review<'_>| webhook.advise(review, true).await;
+    answer(ADVISE_ENFORCED, &body, &advice::TEMPLATES, advise).await
+}
+
+async fn advise_warned(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
+    let advise = async |review: &Review<'_>| webhook.advise(review, false).await;
+    answer(ADVISE_WARNED, &body, &advice::TEMPLATES, advise).await
+}
+
+async fn warn_pod(body: Bytes) -> Response {
+    answer(WARN_PODS, &body, &pods::SUBJECT, async |review| advice::of_pod(review, true)).await
+}
+
+async fn audit_pod(body: Bytes) -> Response {
+    answer(AUDIT_PODS, &body, &pods::SUBJECT, async |review| advice::of_pod(review, false)).await
+}
+
 /// Reads the review, has it decided, and counts what came of it.
 async fn answer(
     path: &'static str,
@@ -213,7 +241,10 @@ async fn answer(
 }
 
 fn said(admission: Admission, review: &Review<'_>, answer: Answer) -> Response {
-    admission.decided(answer.refusals.first().map(Refusal::code));
+    match answer.would_refuse {
+        Some(code) => admission.would_refuse(code),
+        None => admission.decided(answer.refusals.first().map(Refusal::code)),
+    }
     answer.respond(review).into_response()
 }
 

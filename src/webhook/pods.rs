@@ -43,7 +43,7 @@ impl Question {
 
 /// The creation of pods.
 pub(super) const SUBJECT: Subject =
-    Subject { group: "", version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
+    Subject { groups: &[""], version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
 
 impl Webhook {
     /// Decides, mints, patches; on a dry run decides only.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// Writes of AgentPolicies.
 pub(super) const SUBJECT: Subject = Subject {
-    group: names::GROUP,
+    groups: &[names::GROUP],
     version: names::VERSION,
     kinds: &["AgentPolicy"],
     namespaced: false,

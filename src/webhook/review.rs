@@ -88,7 +88,7 @@ impl Deref for Object<'_> {
 /// What a path decides on; nothing else is ever sent there by an API server with our
 /// configurations.
 pub(super) struct Subject {
-    pub(super) group: &'static str,
+    pub(super) groups: &'static [&'static str],
     pub(super) version: &'static str,
     pub(super) kinds: &'static [&'static str],
     pub(super) namespaced: bool,
@@ -136,7 +136,8 @@ impl Subject {
         }
         let request = review.request.ok_or("the AdmissionReview has no request\n")?;
         let Kind { group, version, kind } = &request.kind;
-        if (group.as_str(), version.as_str()) != (self.group, self.version)
+        if !self.groups.contains(&group.as_str())
+            || version != self.version
             || !self.kinds.contains(&kind.as_str())
             || !self.operations.contains(&request.operation.as_str())
         {
@@ -158,6 +159,10 @@ impl Subject {
 pub(super) struct Answer {
     pub(super) refusals: Vec<Refusal>,
     pub(super) warnings: Vec<Refusal>,
+    /// Code with which pods are refused later, or would be: here nothing is refused.
+    pub(super) would_refuse: Option<&'static str>,
+    /// Warnings as they are shown.
+    pub(super) advice: Vec<String>,
     pub(super) patch: Option<Patch>,
     /// Audit annotations: what the API server's audit log keeps of the decision.
     pub(super) audit: Vec<(&'static str, String)>,
@@ -184,6 +189,7 @@ impl Answer {
     pub(super) fn respond<'a>(self, review: &'a Review<'_>) -> Json<Reply<'a>> {
         let allowed = self.refusals.is_empty();
         let mut audit_annotations = BTreeMap::from_iter(self.audit);
+        audit_annotations.extend(self.would_refuse.map(|code| ("would-refuse", code.to_owned())));
         let status = self.refusals.first().map(|first| {
             audit_annotations.insert("code", first.code().to_owned());
             let causes: Vec<_> = self
@@ -203,7 +209,7 @@ impl Answer {
             uid: &review.request.uid,
             allowed,
             status,
-            warnings: self.warnings.iter().map(|w| format!("perpro {w}")).collect(),
+            warnings: self.warnings.iter().map(|w| format!("perpro {w}")).chain(self.advice).collect(),
             patch_type: patch.is_some().then_some("JSONPatch"),
             patch,
             audit_annotations,

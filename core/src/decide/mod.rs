@@ -4,11 +4,12 @@
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`grant`] and [`widening`] say
 //! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
-//! [`check`] and [`definition`] do so for objects that are not applied yet, [`policy`] does so for the
-//! ceiling itself, [`lifecycle`] plans what happens to its instances, [`uninstall`] ends them all,
+//! [`check`] and [`definition`] do so for objects that are not applied yet, [`advice`] for who applies
+//! them, [`policy`] for the ceiling itself, [`lifecycle`] plans what happens to its instances, [`uninstall`] ends them all,
 //! [`session`] says who may get into one, and [`refusal`] holds every way to say no.
 
 pub mod admit;
+pub mod advice;
 pub mod ceiling;
 pub mod check;
 pub mod credentials;

@@ -29,6 +29,29 @@ pub fn status(
     }
 }
 
+/// The conditions that say since this pass that something is wrong: whoever looks at the identity should be told.
+#[must_use]
+pub fn news<'a>(
+    status: &'a AgentIdentityStatus,
+    previous: Option<&AgentIdentityStatus>,
+) -> Vec<&'a Condition> {
+    let old = previous.map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let known = |c: &Condition| {
+        old.iter().any(|o| o.type_ == c.type_ && o.status == c.status && o.reason == c.reason)
+    };
+    // A Role that is refused is told with what refused it; that nobody governs is no event.
+    let told = |c: &&Condition| {
+        c.status == "False" && !["RoleRefused", "NamespaceNotGoverned"].contains(&c.reason.as_str())
+    };
+    let mut found: Vec<&Condition> = Vec::new();
+    for condition in status.conditions.iter().filter(told).filter(|c| !known(c)) {
+        if !found.iter().any(|f| f.reason == condition.reason) {
+            found.push(condition);
+        }
+    }
+    found
+}
+
 struct Verdict {
     kind: &'static str,
     holds: bool,
@@ -113,5 +136,44 @@ impl Verdict {
             observed_generation: Some(generation),
             last_transition_time: unchanged.map_or(Time(whole), |c| c.last_transition_time.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(conditions: &[(&str, &str, &str)]) -> AgentIdentityStatus {
+        let condition = |(kind, status, reason): &(&str, &str, &str)| Condition {
+            type_: (*kind).to_owned(),
+            status: (*status).to_owned(),
+            reason: (*reason).to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        AgentIdentityStatus {
+            conditions: conditions.iter().map(condition).collect(),
+            ..AgentIdentityStatus::default()
+        }
+    }
+
+    #[test]
+    fn an_identity_is_told_of_what_went_wrong_once() {
+        let told = |is: &AgentIdentityStatus, was: Option<&AgentIdentityStatus>| {
+            news(is, was).iter().map(|c| c.reason.clone()).collect::<Vec<_>>()
+        };
+        let fine = status(&[("Accepted", "True", "WithinCeiling"), ("Ready", "True", "Ready")]);
+        let over = status(&[("Accepted", "True", "WithinCeiling"), ("Ready", "False", "Expired")]);
+        assert_eq!(told(&over, Some(&fine)), ["Expired"]);
+        assert_eq!(told(&over, Some(&over)), Vec::<String>::new());
+        assert_eq!(told(&fine, Some(&over)), Vec::<String>::new());
+        let suspended = status(&[("Ready", "False", "Suspended")]);
+        assert_eq!(told(&suspended, Some(&over)), ["Suspended"], "for another reason by now");
+        let shared =
+            status(&[("SecretsExclusive", "False", "SecretShared"), ("Ready", "False", "SecretShared")]);
+        assert_eq!(told(&shared, None), ["SecretShared"], "one thing, once");
+        let elsewhere = status(&[("Ready", "False", "NamespaceNotGoverned")]);
+        assert_eq!(told(&elsewhere, None), Vec::<String>::new());
     }
 }

@@ -189,7 +189,7 @@ impl fmt::Display for Reason {
             ),
             Self::NotGoverned { namespace } => write!(
                 f,
-                "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there any more",
+                "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there",
                 names::ENFORCE_LABEL
             ),
             Self::NotTheirs { identity, changed: true } => write!(

@@ -19,4 +19,5 @@ mod server;
 mod sessions;
 mod telemetry;
 mod theft;
+mod warnings;
 mod writes;
