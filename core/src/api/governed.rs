@@ -35,8 +35,8 @@ pub const MAX_SECRETS: usize = 1024;
 pub struct GovernedNamespaceSpec {
     /// The Secrets that belong to an AgentIdentity alone, each with its name: a pod without identity that names one
     /// is refused (AID096).
-    // A map, so that a policy need not search it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    // A map, so that a policy need not search it. Written also when empty: server-side apply would leave a spec of null.
+    #[serde(default)]
     #[schemars(extend("maxProperties" = 1024, "x-kubernetes-map-type" = "atomic"))]
     #[schemars(extend("additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub claimed_secrets: BTreeMap<String, String>,

@@ -123,7 +123,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "A pod without identity names the account of an agent",
         why: "An account that begins with aid- was made for one pod, and has what that agent's identity lists. Another pod under it would be that agent.",
         fix: "Name another account, or run the pod under an identity by label perpro.dev/identity: then it is given an account of its own.",
-        from: &[Source::Policy("perpro-plain-accounts")],
+        from: &[Source::Policy("perpro-own-writes")],
         example: Example::None("Accounts of agents have names that are made up for each pod."),
     },
 ];

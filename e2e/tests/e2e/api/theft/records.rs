@@ -34,7 +34,7 @@ async fn a_stolen_token_of_the_controller_keeps_its_lease_its_events_its_records
         .await;
     thief.may_not(Guard::Rbac, "DELETE", &held, json!(null)).await;
 
-    let governed = |name: &str| json!({"apiVersion": "perpro.dev/v1alpha1", "kind": "GovernedNamespace", "metadata": {"name": name}, "spec": {}});
+    let governed = |name: &str| json!({"apiVersion": "perpro.dev/v1alpha1", "kind": "GovernedNamespace", "metadata": {"name": name}, "spec": {"claimedSecrets": {}}});
     let apply = "?fieldManager=perpro&force=true";
     let ungoverned = World::new("").await;
     let here = world.path("perpro.dev/v1alpha1", "governednamespaces");
