@@ -75,7 +75,9 @@ impl Servers {
         let governed = format!("/apis/perpro.dev/v1alpha1/namespaces/{GOVERNED}/governednamespaces/perpro");
         wait::until("the Secrets of the identity should be claimed", crate::SOON, async || {
             match self.with.get(&governed).await {
-                Ok(object) if object["spec"]["claimedSecrets"].as_object().is_some_and(|s| !s.is_empty()) => wait::ready(()),
+                Ok(object) if object["spec"]["claimedSecrets"].as_object().is_some_and(|s| !s.is_empty()) => {
+                    wait::ready(())
+                }
                 other => wait::not_yet(format!("{other:?}")),
             }
         })
