@@ -23,6 +23,9 @@ pub const AUDIT_LABEL: &str = "perpro.dev/audit";
 /// Prefix of every label and annotation of ours.
 pub const MARK_PREFIX: &str = "perpro.dev/";
 
+/// Name of the GovernedNamespace in each governed namespace.
+pub const GOVERNED: &str = "perpro";
+
 /// Scheduling gate that holds an agent pod until the controller has bound it.
 pub const GATE: &str = "perpro.dev/identity";
 

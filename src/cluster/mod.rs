@@ -8,6 +8,7 @@ mod certificates;
 mod checks;
 mod events;
 mod fault;
+mod governed;
 mod grants;
 mod identities;
 mod installation;
@@ -21,6 +22,7 @@ mod uninstall;
 
 pub(crate) use accounts::NewAccount;
 pub(crate) use fault::Write;
+pub(crate) use governed::Record;
 pub(crate) use installation::AdmissionObject;
 pub(crate) use instances::Selection;
 pub(crate) use leases::LeaseRecord;

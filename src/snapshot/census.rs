@@ -67,7 +67,7 @@ fn identity_state(object: &AgentIdentity, policies: &[Arc<AgentPolicy>], now: Ti
 }
 
 /// `None` for a pod that wears the label and runs under an account that perpro did not mint.
-fn instance_state(pod: &Pod) -> Option<&'static str> {
+pub(super) fn instance_state(pod: &Pod) -> Option<&'static str> {
     let identity = pod.labels().get(names::IDENTITY_LABEL)?;
     let facts = convert::pod_facts(pod).filter(|p| p.is_instance_of(identity))?;
     Some(match (facts.finished, facts.deletion.is_some(), facts.gated) {

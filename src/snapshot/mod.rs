@@ -96,6 +96,11 @@ impl Snapshot {
         here.iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
     }
 
+    /// How many identities a namespace has.
+    pub(crate) fn identity_count(&self, namespace: &str) -> usize {
+        self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace)).len()
+    }
+
     /// To whom the Secrets of a namespace belong.
     pub(crate) fn secret_owners(&self, namespace: &str) -> Arc<SecretOwners> {
         self.owners.of(namespace, || self.identities_of(namespace))
@@ -192,6 +197,26 @@ impl Instances {
     pub(crate) fn terminating(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(&ObjectRef::new(namespace));
         found.is_some_and(|n| n.metadata.deletion_timestamp.is_some())
+    }
+
+    /// What a governed namespace enforces: all or agents.
+    pub(crate) fn enforces(&self, namespace: &str) -> Option<String> {
+        let found = self.namespaces.get(&ObjectRef::new(namespace)).filter(|_| self.governed(namespace))?;
+        found.labels().get(names::ENFORCE_LABEL).cloned()
+    }
+
+    /// Namespaces that enforce identities.
+    pub(crate) fn all_governed(&self) -> Vec<String> {
+        let names = self.namespaces.state().into_iter().map(|n| n.name_any());
+        names.filter(|n| self.governed(n)).collect()
+    }
+
+    /// How many instances a namespace has, and how many of them wait at their gate.
+    pub(crate) fn count(&self, namespace: &str) -> (usize, usize) {
+        let here = self.pods.state_filter(|p| p.metadata.namespace.as_deref() == Some(namespace));
+        let states: Vec<_> = here.iter().filter_map(|p| census::instance_state(p)).collect();
+        let count = |state: &str| states.iter().filter(|s| **s == state).count();
+        (states.len() - count("finished"), count("gated"))
     }
 
     /// Whether a namespace enforces identities.

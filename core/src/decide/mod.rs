@@ -6,7 +6,8 @@
 //! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
 //! [`check`] and [`definition`] do so for objects that are not applied yet, [`advice`] for who applies
 //! them, [`policy`] for the ceiling itself, [`lifecycle`] plans what happens to its instances, [`uninstall`] ends them all,
-//! [`session`] says who may get into one, and [`refusal`] holds every way to say no.
+//! [`session`] says who may get into one, [`named`] which Secrets other pods name and [`exclusive`] which
+//! are an identity's alone, and [`refusal`] holds every way to say no.
 
 pub mod admit;
 pub mod advice;
@@ -14,11 +15,13 @@ pub mod ceiling;
 pub mod check;
 pub mod credentials;
 pub mod definition;
+pub mod exclusive;
 pub mod grant;
 pub mod image;
 pub mod inject;
 pub mod isolation;
 pub mod lifecycle;
+pub mod named;
 mod path;
 pub mod pod;
 pub mod policy;

@@ -2,7 +2,7 @@
 //! released, and never run. Needs a cluster with perpro installed; `e2e/test` starts it.
 
 mod accounts;
-mod actors;
+pub(crate) mod actors;
 mod admission;
 mod authors;
 mod charts;

@@ -3,6 +3,7 @@
 //! processes run on this machine; `e2e/test` starts it. The tests share those processes, so they
 //! run one at a time.
 
+mod plain;
 mod poison;
 mod telemetry;
 mod uninstall;
@@ -70,7 +71,7 @@ async fn all_is_well(world: &World, pods: &[&str]) {
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn a_controller_that_dies_at_any_write_on_the_way_up_loses_nothing() {
-    for write in ["apply-role", "claim", "bind", "ungate", "report-status"] {
+    for write in ["apply-role", "claim", "bind", "ungate", "report-status", "claim-secrets"] {
         for moment in ["before", "after"] {
             let point = format!("{write}:{moment}");
             println!("{point}");

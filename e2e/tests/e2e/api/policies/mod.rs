@@ -3,6 +3,7 @@
 
 mod agents;
 mod namespaces;
+mod plain;
 mod pods;
 mod reserved;
 mod subjects;
