@@ -1,6 +1,7 @@
 //! The admission webhook: decides on agent pods as they are created, mints their accounts and
 //! patches them. Replicas are equal; there is no leader.
 
+mod excepted;
 mod identities;
 mod pods;
 mod policies;

@@ -2,9 +2,11 @@
 //!
 //! A field is here only together with the code that honours it.
 
+mod beyond;
 mod identity;
 mod policy;
 
+pub use beyond::{Injector, PolicyException};
 pub use identity::{
     AgentIdentity, AgentIdentitySpec, AgentIdentityStatus, Authorization, ContainerGrant, KubernetesAccess,
     OwnedSecret, Owner, OwnerKind, SecretKeyGrant, WithheldPermission,
