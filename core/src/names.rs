@@ -64,6 +64,10 @@ pub const MANAGER: &str = "perpro";
 /// Annotation that the kubelet sets on mirror pods (core/v1 `MirrorPodAnnotationKey`).
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
+/// Label that the Deployment controller sets on pods: the end of their ReplicaSet's name (apps/v1
+/// `DefaultDeploymentUniqueLabelKey`).
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+
 /// Annotation by which cert-manager knows which CA to write into a webhook configuration.
 pub const CERT_MANAGER_CA: &str = "cert-manager.io/inject-ca-from";
 

@@ -124,6 +124,8 @@ metrics! {
         "How long the webhook took to answer";
     writes: Counter ["write", "outcome"] = "writes",
         "Writes to the API server: done, conflict (somebody was faster), gone, refused (any other 4xx), or failed";
+    exceptions: Counter ["code"] = "exceptions",
+        "Violations with which pods were admitted all the same, by an exception of the AgentPolicies";
     claims_refused: Counter ["code"] = "claims_refused",
         "Gated pods that the controller refused, once per pod and reason";
     pass_seconds: Histogram ["result"] = "pass_duration_seconds",

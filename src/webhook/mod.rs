@@ -2,6 +2,7 @@
 //! patches them. Replicas are equal; there is no leader.
 
 mod advice;
+mod excepted;
 mod identities;
 mod pods;
 mod policies;

@@ -1,6 +1,7 @@
 //! Pods: which identity, the decision, the account, the patch.
 
 use super::Webhook;
+use super::excepted;
 use super::review::{Answer, Request, Review, Subject};
 use crate::cluster::{NewAccount, describe, is_conflict};
 use crate::snapshot::Key;
@@ -66,6 +67,8 @@ impl Webhook {
         let (injected, verdict) = question.rehearse(&request.object, &account);
         let mut answer =
             Answer { refusals: verdict.refusals, warnings: verdict.warnings, ..Answer::default() };
+        // What exceptions let pass is told by the last look, which sees all of it.
+        answer.warnings.retain(|w| excepted::code(w).is_none());
         if !answer.refusals.is_empty() {
             return logged(request, answer);
         }
@@ -99,7 +102,7 @@ impl Webhook {
         if request.dry_run == Some(true) {
             let placeholder = rehearse::placeholder(&question.identity.name);
             let (_, verdict) = question.rehearse(&request.object, &placeholder);
-            return Answer { refusals: verdict.refusals, ..Answer::default() };
+            return excepted::last_look(verdict);
         }
         let stamp = (
             question.pod.annotation(names::IDENTITY_UID),
@@ -113,7 +116,8 @@ impl Webhook {
             }
         }
         let verdict = question.ask(|context| admit::admit(&question.pod, context));
-        let answer = Answer { refusals: verdict.refusals, ..Answer::default() };
+        let answer = excepted::last_look(verdict);
+        excepted::count(&answer);
         if answer.refusals.is_empty() { answer } else { logged(request, answer) }
     }
 

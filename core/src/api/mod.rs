@@ -2,10 +2,12 @@
 //!
 //! A field is here only together with the code that honours it.
 
+mod beyond;
 mod governed;
 mod identity;
 mod policy;
 
+pub use beyond::{Injector, PolicyException};
 pub use governed::{GovernedNamespace, GovernedNamespaceSpec, GovernedNamespaceStatus, MAX_SECRETS};
 pub use identity::{
     AgentIdentity, AgentIdentitySpec, AgentIdentityStatus, Authorization, ContainerGrant, KubernetesAccess,

@@ -122,6 +122,11 @@ impl<'a> Ceiling<'a> {
         !self.policies.is_empty() && groups.iter().any(named)
     }
 
+    /// The policies, with their names.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &'a AgentPolicySpec)> {
+        self.policies.iter().map(|(name, spec)| (name.as_str(), *spec))
+    }
+
     /// Names of the policies for which `holds` does not.
     fn naming(&self, holds: impl Fn(&AgentPolicySpec) -> bool) -> Vec<String> {
         self.policies.iter().filter(|(_, p)| !holds(p)).map(|(name, _)| name.clone()).collect()
@@ -241,6 +246,8 @@ mod tests {
                 max_lifetime_days: 365,
                 images: None,
                 stale_seconds: 900,
+                injectors: vec![],
+                exceptions: vec![],
             },
         )
     }

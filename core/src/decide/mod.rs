@@ -2,7 +2,8 @@
 //!
 //! [`pod`] reads a pod, [`credentials`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
-//! [`ceiling`] bounds an identity by what [`powers`] can be had, [`grant`] and [`widening`] say
+//! [`ceiling`] bounds an identity by what [`powers`] can be had, [`exception`] and `injector` let pass what a policy
+//! names, [`grant`] and [`widening`] say
 //! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
 //! [`check`] and [`definition`] do so for objects that are not applied yet, [`advice`] for who applies
 //! them, [`policy`] for the ceiling itself, [`lifecycle`] plans what happens to its instances, [`uninstall`] ends them all,
@@ -15,10 +16,12 @@ pub mod ceiling;
 pub mod check;
 pub mod credentials;
 pub mod definition;
+pub mod exception;
 pub mod exclusive;
 pub mod grant;
 pub mod image;
 pub mod inject;
+mod injector;
 pub mod isolation;
 pub mod lifecycle;
 pub mod named;

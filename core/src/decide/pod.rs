@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
     Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, PodSpec, SecurityContext, Volume,
     VolumeMount,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_ignored::Path;
@@ -19,7 +20,7 @@ const MAX_CREDENTIALS: usize = 4096;
 /// Fields of a pod beside its spec that no decision reads; that they are there is nothing to tell.
 const UNREAD: [&str; 3] = ["apiVersion", "kind", "status"];
 /// The same of its metadata. The API server adds managed fields, which are as long as all the rest.
-const UNREAD_METADATA: [&str; 11] = [
+const UNREAD_METADATA: [&str; 10] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -28,7 +29,6 @@ const UNREAD_METADATA: [&str; 11] = [
     "generation",
     "managedFields",
     "namespace",
-    "ownerReferences",
     "resourceVersion",
     "selfLink",
 ];
@@ -55,6 +55,9 @@ pub struct Metadata {
     pub labels: Option<BTreeMap<String, String>>,
     /// Annotations.
     pub annotations: Option<BTreeMap<String, String>>,
+    /// What made it, and others that it goes with.
+    #[serde(rename = "ownerReferences")]
+    pub owners: Option<Vec<OwnerReference>>,
 }
 
 /// A pod as it is read.
@@ -157,6 +160,12 @@ impl AgentPod {
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// What made the pod, as it says itself.
+    #[must_use]
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.metadata.owners.iter().flatten().find(|owner| owner.controller == Some(true))
     }
 
     /// Every container: init containers and sidecars, main and ephemeral ones.

@@ -37,6 +37,13 @@ pub enum Reason {
         audience: Option<String>,
         identity: String,
     },
+    /// A token that an injector by the container's name does not let through.
+    InjectorLacks {
+        injector: String,
+        policy: String,
+        audience: String,
+        lacking: Lacking,
+    },
     WholeSecret {
         container: Option<String>,
         secret: String,
@@ -192,6 +199,30 @@ pub enum Reason {
     SkippedField {
         field: String,
     },
+    /// Another reason, for which an exception lets the pod pass all the same.
+    Excepted {
+        exception: String,
+        owner: String,
+        until: String,
+        /// Days until it ends, when that is near.
+        days_left: Option<i64>,
+        reason: Box<Reason>,
+    },
+    NeverExcepted {
+        codes: Vec<String>,
+    },
+    NeverInjected {
+        audience: String,
+    },
+    ExceptionElsewhere {
+        namespace: String,
+    },
+    ExceptionEnded {
+        at: String,
+    },
+    ExceptionTooLong {
+        days: u32,
+    },
     IdentityName,
     OwnerName,
     NoJustification,
@@ -217,6 +248,17 @@ pub enum Reason {
     },
 }
 
+/// What of a token the injector does not list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// The image of its container.
+    Image(String),
+    /// The volume that it is in.
+    Volume(String),
+    /// Its audience.
+    Audience,
+}
+
 impl Reason {
     /// The stable code.
     #[must_use]
@@ -232,7 +274,7 @@ impl Reason {
             Self::TooManyInstances { .. } => "AID008",
             Self::ForgedMark { .. } => "AID009",
             // AID010 is the policy perpro-pods in the chart.
-            Self::UnlistedToken { .. } => "AID011",
+            Self::UnlistedToken { .. } | Self::InjectorLacks { .. } => "AID011",
             Self::WholeSecret { .. } => "AID012",
             Self::VolumeType { .. } => "AID013",
             Self::UnknownField { .. } => "AID014",
@@ -281,6 +323,10 @@ impl Reason {
             Self::CutsIdentities { .. } => "AID055",
             Self::EndsInstances { .. } => "AID056",
             Self::ImageOverCeiling { .. } => "AID057",
+            Self::NeverExcepted { .. } | Self::NeverInjected { .. } | Self::ExceptionElsewhere { .. } => {
+                "AID058"
+            }
+            Self::ExceptionEnded { .. } | Self::ExceptionTooLong { .. } => "AID059",
             Self::NotGoverned { .. } => "AID010",
             Self::AuthorUnknown => "AID092",
             // AID094 is the policy perpro-reserved in the chart.
@@ -292,6 +338,7 @@ impl Reason {
             Self::AccountOverwritten { .. } => "AID061",
             Self::DryRun => "AID062",
             Self::SkippedField { .. } => "AID063",
+            Self::Excepted { .. } => "AID066",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",
         }
