@@ -4,6 +4,7 @@
 mod accounts;
 mod actors;
 mod admission;
+mod adopt;
 mod authors;
 mod charts;
 mod codes;
