@@ -1,7 +1,7 @@
 //! Secrets in variables: what stays, and what the identity lists instead.
 
-use super::Notes;
 use super::keys::{Keys, Secret, Secrets, is_variable};
+use super::notes::Notes;
 use super::yaml::comment;
 use crate::manifest::{Data, Node};
 use serde_json::json;

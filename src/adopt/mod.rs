@@ -2,10 +2,12 @@
 //!
 //! What it uses is read off its template and off what the cluster says as plain data; what nobody could know is said.
 
+mod applying;
 mod clean;
 mod env;
 mod identity;
 mod keys;
+mod notes;
 mod permissions;
 mod policy;
 mod shared;
@@ -22,13 +24,14 @@ use env::{containers, text};
 use identity::{Beside, Said};
 use jiff::Timestamp;
 use keys::{Keys, Secrets};
+use notes::Notes;
 use permissions::Held;
 use perpro_core::api::{AgentIdentitySpec, AgentPolicy, Owner};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::names;
 use serde_json::Value;
 use shared::Other;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use template::{Listed, in_namespace, label, listed, names_in, run_as, with_usual_token};
 use volumes::Tokens;
 
@@ -69,54 +72,6 @@ pub(crate) struct Adopted {
     pub(crate) holds_less: bool,
     /// The identity's name.
     pub(crate) identity: String,
-}
-
-/// What is told, each thing once.
-#[derive(Debug, Default)]
-struct Notes {
-    told: Vec<String>,
-    /// What is said beside a Secret in the identity.
-    beside: BTreeMap<String, Vec<String>>,
-}
-
-impl Notes {
-    fn tell(&mut self, words: String) {
-        if !self.told.contains(&words) {
-            self.told.push(words);
-        }
-    }
-
-    fn beside(&mut self, secret: &str, words: String) {
-        let all = self.beside.entry(secret.to_owned()).or_default();
-        if !all.contains(&words) {
-            all.push(words);
-        }
-    }
-
-    /// A Secret was taken as a whole, and its keys are listed.
-    fn whole(&mut self, secret: &str, container: &str, by: &str, keys: &BTreeSet<String>) {
-        self.beside(
-            secret,
-            "The workload takes it whole: take out the keys that the agent does not need.".to_owned(),
-        );
-        let keys = keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        self.tell(format!(
-            "container \"{container}\" takes all of Secret \"{secret}\" by {by}; it has the keys {keys}: all are listed, and \
-             the agent probably needs fewer"
-        ));
-    }
-
-    fn absent(&mut self, secret: &str, container: &str) {
-        self.tell(format!(
-            "Secret \"{secret}\" is optional for container \"{container}\" and does not exist: it is left out"
-        ));
-    }
-
-    fn unknown(&mut self, secret: &str, container: &str, by: &str, why: &str) {
-        self.tell(format!(
-            "container \"{container}\" takes all of Secret \"{secret}\" by {by}, and its keys can't be listed: {why}"
-        ));
-    }
 }
 
 /// Names of the Secrets whose keys must be known to adopt it.
@@ -203,7 +158,7 @@ pub(crate) fn adopt(
     tell_of_others(
         &shared::others(&known.objects, namespace, &target.to_string()),
         &secrets,
-        &account_name,
+        held.anything.then_some(account_name.as_str()),
         &mut notes,
     );
     held.left_out.iter().for_each(|left| notes.tell(format!("left out: {left}")));
@@ -218,9 +173,7 @@ pub(crate) fn adopt(
     let (policies, told) =
         ceilings(namespace, known, &identity, &said, [&images, &prefixes, &pull_secrets], now);
     told.into_iter().for_each(|t| notes.tell(t));
-    if let Some(again) = how_to_apply(target, namespace) {
-        notes.tell(again);
-    }
+    applying::told(target, object, namespace).into_iter().for_each(|words| notes.tell(words));
     let beside = Beside { permissions: of_permissions(&held, known), secrets: notes.beside };
     let mut documents = policies;
     documents.push(identity::document(&name, namespace, &identity, &said, &beside));
@@ -274,8 +227,8 @@ fn of_permissions(held: &Held, known: &Known) -> Vec<String> {
     left.chain(unknown).collect()
 }
 
-/// Says who else uses its Secrets and its account.
-fn tell_of_others(others: &[Other], secrets: &[&str], account: &str, notes: &mut Notes) {
+/// Says who else uses its Secrets, and its account where that holds something.
+fn tell_of_others(others: &[Other], secrets: &[&str], account: Option<&str>, notes: &mut Notes) {
     for (secret, users) in shared::users(others, secrets) {
         let words = format!(
             "Secret \"{secret}\" is used by {} too; a Secret belongs to one identity, so give this agent or them another one, \
@@ -285,8 +238,8 @@ fn tell_of_others(others: &[Other], secrets: &[&str], account: &str, notes: &mut
         notes.beside(secret, words.clone());
         notes.tell(words);
     }
-    let same = shared::on_account(others, account);
-    if !same.is_empty() {
+    let same = account.map(|account| shared::on_account(others, account)).unwrap_or_default();
+    if let Some(account) = account.filter(|_| !same.is_empty()) {
         notes.tell(format!(
             "service account \"{account}\" is used by {} too, so not all that it holds is needed here",
             same.join(", ")
@@ -318,19 +271,6 @@ fn identity_name(target: &Target, object: &Object, wish: &Wish) -> Result<String
         "\"{name}\" is no name of an AgentIdentity, which is a DNS label of at most {} characters; give one by --name",
         names::MAX_IDENTITY_NAME
     ))
-}
-
-/// What to do where an apply alone is not enough.
-fn how_to_apply(target: &Target, namespace: &str) -> Option<String> {
-    Some(match target.kind.kind {
-        "Pod" | "Job" => format!(
-            "a {} can't be changed in place: end the old one first (kubectl delete {target} -n {namespace})",
-            target.kind.one
-        ),
-        "ReplicaSet" => format!("{target} makes new pods only when old ones are deleted"),
-        "CronJob" => format!("{target} runs under its identity from its next run on"),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The pod template under the identity, and what the identity lists for its containers.
 
-use super::Notes;
 use super::env::{containers, is_true, text};
 use super::keys::Keys;
+use super::notes::Notes;
 use super::target::Kind;
 use super::yaml::comment;
 use crate::manifest::{Data, Field, Node};

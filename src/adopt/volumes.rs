@@ -1,8 +1,8 @@
 //! Secrets and tokens in volumes: whole Secrets become lists of their keys, at the paths where they were.
 
-use super::Notes;
 use super::env::{containers, is_true, text};
 use super::keys::{Keys, Secret, Secrets};
+use super::notes::Notes;
 use super::yaml::comment;
 use crate::manifest::{Data, Node};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The workload, and what goes with it: from a cluster, or from a file.
+//! The workload, and what goes with it, as a cluster has them.
 
 use super::super::check::Facts;
 use crate::adopt::{KINDS, Known, Secret, Target, account, secrets_to_look_at};
@@ -6,17 +6,9 @@ use crate::cluster::{Cluster, describe, is_forbidden, is_not_found};
 use crate::manifest::{self, Object};
 use anyhow::{Context, anyhow, bail};
 use perpro_core::decide::check::Governance;
-use perpro_core::decide::definition::Definitions;
 use perpro_core::names;
-use serde_json::Value;
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::Read;
-use std::path::Path;
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-/// Namespace of what names none, as with kubectl.
-const NAMESPACE: &str = "default";
 
 /// All that is known of a workload.
 pub(super) struct Found {
@@ -52,52 +44,6 @@ impl Found {
         known.policies.clone_from(&facts.policies);
         known.other_identities = facts.identities.values().any(|all| !all.is_empty());
         Ok(Self { target, object, namespace: namespace.to_owned(), known, facts, notes })
-    }
-
-    /// Reads a file; the workload that is meant, or the only one in it.
-    pub(super) fn in_file(
-        file: &Path,
-        target: Option<Target>,
-        namespace: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let manifest = manifest::read(&bytes(file)?);
-        if let Some(problem) = manifest.problems.first() {
-            bail!("can't read line {} of {}: {}", problem.line, file.display(), problem.what);
-        }
-        let (target, object) = the_one(&manifest.objects, target)?;
-        let own = object.namespace().or(namespace).unwrap_or(NAMESPACE).to_owned();
-        if let Some(asked) = namespace.filter(|asked| *asked != own) {
-            bail!("{target} says namespace \"{own}\", not \"{asked}\"");
-        }
-        let mut known = Known::default();
-        let definitions = Definitions::default();
-        for object in &manifest.objects {
-            let here = object.namespace().is_none_or(|n| n == own);
-            match (object.group(), object.kind.as_str()) {
-                ("", "Secret") if here => {
-                    known
-                        .secrets
-                        .0
-                        .extend(object.name().map(|name| (name.to_owned(), Secret::Keys(keys(object)))));
-                }
-                ("", "Secret") => {}
-                (names::GROUP, "AgentIdentity") if here => known.other_identities = true,
-                (names::GROUP, "AgentPolicy") => {
-                    known.policies.extend(definitions.policy(&object.node.to_json()).object);
-                }
-                _ => known.objects.push(object.node.to_json()),
-            }
-        }
-        for name in secrets_to_look_at(&object, target.kind) {
-            let missing = || Secret::Unknown("it is not in the file".to_owned());
-            known.secrets.0.entry(name).or_insert_with(missing);
-        }
-        let bound = |o: &Value| o["kind"] == "RoleBinding" || o["kind"] == "ClusterRoleBinding";
-        if !known.objects.iter().any(bound) {
-            known.rbac_unknown = Some("no RoleBinding is in the file".to_owned());
-        }
-        let facts = Facts { policies: known.policies.clone(), ..Facts::default() };
-        Ok(Self { target, object, namespace: own, known, facts, notes: Vec::new() })
     }
 }
 
@@ -219,36 +165,4 @@ impl Asked<'_> {
         }
         Ok(facts)
     }
-}
-
-fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
-    if file.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("can't read standard input")?;
-        return Ok(bytes);
-    }
-    fs::read(file).with_context(|| format!("can't read {}", file.display()))
-}
-
-/// The workload that is meant.
-fn the_one(objects: &[Object], target: Option<Target>) -> anyhow::Result<(Target, Object)> {
-    let all: Vec<_> = objects.iter().filter_map(|o| Some((Target::of(o)?, o))).collect();
-    let meant: Vec<_> =
-        all.iter().filter(|(t, _)| target.as_ref().is_none_or(|target| t == target)).collect();
-    match (meant.as_slice(), target) {
-        ([(target, object)], _) => Ok((target.clone(), (*object).clone())),
-        ([], Some(target)) => bail!("there is no {target} in the file"),
-        ([], None) => bail!("there is no workload in the file"),
-        (several, Some(target)) => bail!("{target} is {} times in the file", several.len()),
-        (several, None) => {
-            let names: Vec<_> = several.iter().map(|(t, _)| t.to_string()).collect();
-            bail!("the file has several workloads, so name one: {}", names.join(", "))
-        }
-    }
-}
-
-/// The names of a Secret's keys.
-fn keys(secret: &Object) -> BTreeSet<String> {
-    let of = |field| secret.node.get(field).map(manifest::Node::fields).unwrap_or_default();
-    of("data").iter().chain(of("stringData")).map(|f| f.name.clone()).collect()
 }

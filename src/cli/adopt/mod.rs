@@ -1,5 +1,6 @@
 //! `perpro adopt`
 
+mod file;
 mod found;
 mod said;
 
@@ -91,7 +92,7 @@ fn of_file(
     if connection.says_where() {
         bail!("-f asks no cluster: leave --kubeconfig and --context out");
     }
-    finish(&Found::in_file(file, target, connection.namespace())?, wish)
+    finish(&file::read(&file::bytes(file)?, target, connection.namespace())?, wish)
 }
 
 /// Writes what is to be applied, and says what admission would say of it.
