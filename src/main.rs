@@ -1,8 +1,9 @@
 //! Identity for AI agents on Kubernetes: the operator, the admission webhook and their tools.
 //!
-//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, manifest} -> perpro-core`; everything
+//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, adopt, manifest} -> perpro-core`; everything
 //! may use `runtime`. The services never import each other. `tests/layers.rs` holds the arrows.
 
+mod adopt;
 mod certs;
 mod cli;
 mod cluster;

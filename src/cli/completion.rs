@@ -85,6 +85,7 @@ mod tests {
     #[case(&["instances", "--output", "j"], &["json"])]
     #[case(&["suspend", "bot", "--time"], &["--timeout"])]
     #[case(&["completion", "z"], &["zsh"])]
+    #[case(&["adopt", "deploy/x", "--ow"], &["--owner"])]
     #[case(&["suspend", ""], &[])]
     #[case(&[], &[])]
     fn the_last_word_is_completed_where_it_stands(#[case] words: &[&str], #[case] expected: &[&str]) {

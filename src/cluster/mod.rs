@@ -19,6 +19,7 @@ mod pods;
 mod proof;
 mod questions;
 mod uninstall;
+mod workloads;
 
 pub(crate) use accounts::NewAccount;
 pub(crate) use fault::Write;

@@ -2,6 +2,7 @@
 //!
 //! What a pod may do is not decided here, and nothing here knows our kinds.
 
+mod edit;
 mod fields;
 mod node;
 mod object;
@@ -10,8 +11,9 @@ mod scalar;
 mod text;
 mod yaml;
 
-pub(crate) use node::Lines;
+pub(crate) use node::{Data, Field, Lines, Node};
 pub(crate) use object::Object;
 pub(crate) use pods::templates;
+pub(crate) use scalar::is_text;
 pub(crate) use text::{Manifest, read};
 pub(crate) use yaml::Problem;

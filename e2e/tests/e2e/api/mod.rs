@@ -4,6 +4,7 @@
 mod accounts;
 pub(crate) mod actors;
 mod admission;
+mod adopt;
 mod authors;
 mod charts;
 mod codes;
