@@ -2,11 +2,10 @@
 //! a part of the program.
 
 use super::{Cluster, Write, deleted};
-use crate::runtime::lean::{Lean, list_metadata};
+use crate::runtime::lean::{self, Lean};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Request};
-use perpro_core::api::{GovernedNamespace, GovernedNamespaceSpec, GovernedNamespaceStatus};
+use perpro_core::api::{GovernedNamespaceSpec, GovernedNamespaceStatus};
 use perpro_core::decide::exclusive::Claims;
 use perpro_core::decide::named::named_secrets;
 use perpro_core::decide::pod::AgentPod;
@@ -34,9 +33,17 @@ impl Record {
     }
 }
 
+#[derive(Deserialize)]
+struct List {
+    items: Vec<Lean<Value>>,
+}
+
+fn all() -> String {
+    format!("/apis/{}/{}/governednamespaces", names::GROUP, names::VERSION)
+}
+
 fn collection(namespace: &str) -> String {
-    let (group, version) = (names::GROUP, names::VERSION);
-    format!("/apis/{group}/{version}/namespaces/{namespace}/governednamespaces")
+    format!("/apis/{}/{}/namespaces/{namespace}/governednamespaces", names::GROUP, names::VERSION)
 }
 
 impl Cluster {
@@ -48,7 +55,7 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
             text => text?,
         };
-        let object: Value = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+        let object = lean::read(&text).map_err(kube::Error::SerdeError)?;
         // What can't be read was not written by us, and is written anew.
         let spec = GovernedNamespaceSpec::deserialize(&object["spec"]).unwrap_or_default();
         let status = GovernedNamespaceStatus::deserialize(&object["status"]).unwrap_or_default();
@@ -57,9 +64,12 @@ impl Cluster {
 
     /// Namespaces that have a GovernedNamespace, governed or not.
     pub(crate) async fn recorded_namespaces(&self) -> kube::Result<Vec<String>> {
-        let page = ListParams::default();
-        let found = list_metadata::<GovernedNamespace>(&self.client(), None, &page).await?;
-        Ok(found.items.into_iter().filter_map(|Lean(object)| object.namespace()).collect())
+        let request = Request::new(all()).list(&ListParams::default()).map_err(kube::Error::BuildRequest)?;
+        let text = self.client().request_text(request).await?;
+        let found: List = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+        let namespace =
+            |Lean(object): Lean<Value>| object["metadata"]["namespace"].as_str().map(str::to_owned);
+        Ok(found.items.into_iter().filter_map(namespace).collect())
     }
 
     /// Writes the GovernedNamespace of a namespace, making it if there is none.

@@ -315,7 +315,6 @@ async fn workloads_without_identity_go_on_beside_agents() {
         .await;
 }
 
-/// A pod that came in before the Secret was claimed is looked for after the claim.
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn an_agents_own_pod_is_no_other_user_of_its_secret() {
