@@ -121,6 +121,11 @@ impl Node {
         place
     }
 
+    /// What stands at `path`.
+    pub(crate) fn find(&self, path: &str) -> Option<&Node> {
+        steps(path).try_fold(self, |node, step| node.step(step).map(|(_, next)| next))
+    }
+
     /// What lies one step further, and on which line it begins: with the name of its field.
     fn step(&self, step: &str) -> Option<(u32, &Node)> {
         match &self.data {

@@ -14,7 +14,7 @@ pub use identity::{
     OwnedSecret, Owner, OwnerKind, SecretKeyGrant, WithheldPermission,
 };
 use kube::CustomResourceExt;
-pub use policy::{AgentPolicy, AgentPolicySpec, OwnerPatterns};
+pub use policy::{AgentPolicy, AgentPolicySpec, LiteralCredentials, OwnerPatterns};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use schemars::JsonSchema;

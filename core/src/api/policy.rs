@@ -4,6 +4,7 @@
 
 use super::{Injector, PermissionRule, PolicyException};
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most that identities of some namespaces can have.
@@ -100,6 +101,20 @@ pub struct AgentPolicySpec {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.all(e, e.codes.all(c, c in ['AID004', 'AID013', 'AID020', 'AID057']))").message("AID058 leave codes AID004, AID013, AID020 and AID057 alone in the list: no other can have an exception (kubectl perpro explain AID058)"))]
     pub exceptions: Vec<PolicyException>,
+    /// What happens to a pod with a credential written into an environment variable, command or argument. Where several
+    /// policies name a namespace, it is refused if one of them says so.
+    #[serde(default)]
+    pub literal_credentials: LiteralCredentials,
+}
+
+/// What happens to a pod that has a credential in its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum LiteralCredentials {
+    /// It passes with a warning.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
 }
 
 /// Patterns of who can own an identity; `*` stands for any run of characters.

@@ -6,7 +6,7 @@ use super::credentials::{Credential, Place, What, credentials};
 use super::inject::{is_file, is_usual_token};
 use super::pod::{AgentPod, ContainerView};
 use super::refusal::{Reason, Refusal};
-use super::{exception, image, injector, isolation};
+use super::{exception, image, injector, isolation, literal};
 use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
 use crate::model::{Identity, IdentityEnd, SecretOwners};
 use crate::names;
@@ -87,6 +87,12 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(extra(&held, pod, context));
     refusals.extend(missing(pod, identity, &held));
     refusals.extend(pull_secrets(pod, context));
+    let literals = literal::literals(pod);
+    if context.ceiling.refuses_literals() {
+        refusals.extend(literals);
+    } else {
+        verdict.warnings.extend(literals);
+    }
     for field in &pod.unknown {
         let into_container =
             ["spec.containers", "spec.initContainers", "spec.ephemeralContainers", "spec.volumes"]

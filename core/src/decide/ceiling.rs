@@ -4,7 +4,9 @@ use super::powers::{Power, power};
 use super::refusal::Reason;
 use super::rules::{compact, covers, expand};
 use super::{image, times};
-use crate::api::{AgentPolicy, AgentPolicySpec, Owner, OwnerKind, PermissionRule, WithheldPermission};
+use crate::api::{
+    AgentPolicy, AgentPolicySpec, LiteralCredentials, Owner, OwnerKind, PermissionRule, WithheldPermission,
+};
 use crate::model::{Identity, IdentityEnd, Permission};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -125,6 +127,12 @@ impl<'a> Ceiling<'a> {
     /// The policies, with their names.
     pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &'a AgentPolicySpec)> {
         self.policies.iter().map(|(name, spec)| (name.as_str(), *spec))
+    }
+
+    /// Whether a pod is refused for a credential that somebody wrote into it.
+    #[must_use]
+    pub fn refuses_literals(&self) -> bool {
+        self.policies.iter().any(|(_, p)| p.literal_credentials == LiteralCredentials::Refuse)
     }
 
     /// Names of the policies for which `holds` does not.
@@ -248,6 +256,7 @@ mod tests {
                 stale_seconds: 900,
                 injectors: vec![],
                 exceptions: vec![],
+                literal_credentials: LiteralCredentials::Warn,
             },
         )
     }

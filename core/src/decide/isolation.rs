@@ -161,8 +161,10 @@ fn in_windows_options(options: &WindowsSecurityContextOptions) -> Option<&'stati
     } = options;
     if *host_process == Some(true) {
         Some("hostProcess")
-    } else if gmsa_credential_spec.is_some() || gmsa_credential_spec_name.is_some() {
+    } else if gmsa_credential_spec.is_some() {
         Some("gmsaCredentialSpec")
+    } else if gmsa_credential_spec_name.is_some() {
+        Some("gmsaCredentialSpecName")
     } else {
         None
     }

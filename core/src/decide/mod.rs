@@ -1,6 +1,6 @@
 //! The decisions.
 //!
-//! [`pod`] reads a pod, [`credentials`] and [`isolation`] say what it holds and where its walls
+//! [`pod`] reads a pod, [`credentials`], [`literal`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`exception`] and `injector` let pass what a policy
 //! names, [`grant`] and [`widening`] say
@@ -24,6 +24,7 @@ pub mod inject;
 mod injector;
 pub mod isolation;
 pub mod lifecycle;
+pub mod literal;
 pub mod named;
 mod path;
 pub mod pod;

@@ -1,7 +1,7 @@
 //! A pod as the decisions read it: typed, with every field that the types don't know.
 
-use super::path;
 use super::refusal::{Reason, Refusal};
+use super::{literal, path};
 use crate::names;
 use k8s_openapi::api::core::v1::{
     Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, PodSpec, SecurityContext, Volume,
@@ -216,7 +216,8 @@ fn unreadable(json: &str, error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     let path = path::at(json, error.line(), error.column());
     let path = if path.is_empty() { "object".to_owned() } else { path };
-    let error = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    // It may quote what it could not read.
+    let error = literal::masked(text.strip_suffix(&place).unwrap_or(&text));
     Refusal::at(path, Reason::Unreadable { error })
 }
 
@@ -227,6 +228,8 @@ pub(super) struct ContainerView<'a> {
     pub(super) image: Option<&'a str>,
     pub(super) env: &'a [EnvVar],
     pub(super) env_from: &'a [EnvFromSource],
+    pub(super) command: &'a [String],
+    pub(super) args: &'a [String],
     pub(super) mounts: &'a [VolumeMount],
     pub(super) security: Option<&'a SecurityContext>,
 }
@@ -236,9 +239,9 @@ pub(super) struct ContainerView<'a> {
 macro_rules! view {
     ($container:expr, $path:expr, $kind:ident { $($extra:ident),* }) => {{
         let $kind {
-            name, image, env, env_from, volume_mounts, security_context,
+            name, image, env, env_from, command, args, volume_mounts, security_context,
             // Run inside the container, with what the container already has.
-            args: _, command: _, working_dir: _, lifecycle: _, liveness_probe: _, readiness_probe: _,
+            working_dir: _, lifecycle: _, liveness_probe: _, readiness_probe: _,
             startup_probe: _, stdin: _, stdin_once: _, tty: _, termination_message_path: _,
             termination_message_policy: _, restart_policy: _, restart_policy_rules: _,
             // Amounts, ports and raw block devices of claims: no credential.
@@ -251,6 +254,8 @@ macro_rules! view {
             image: image.as_deref(),
             env: env.as_deref().unwrap_or_default(),
             env_from: env_from.as_deref().unwrap_or_default(),
+            command: command.as_deref().unwrap_or_default(),
+            args: args.as_deref().unwrap_or_default(),
             mounts: volume_mounts.as_deref().unwrap_or_default(),
             security: security_context.as_ref(),
         }

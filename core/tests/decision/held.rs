@@ -1,7 +1,11 @@
 //! What a container holds: what is listed for it, and nothing of its neighbour.
 
-use crate::{codes, injected, plain_pod, refusals_among, refused_when, two_containers};
+use crate::{codes, injected, now, plain_pod, refusals_among, refused_when, two_containers};
 use perpro_core::api::{AgentPolicy, OwnedSecret};
+use perpro_core::decide::admit::{Context, admit};
+use perpro_core::decide::ceiling::Ceiling;
+use perpro_core::decide::pod::AgentPod;
+use perpro_core::model::SecretOwners;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -113,4 +117,35 @@ fn a_pull_secret_is_the_registrys_alone_and_one_that_the_ceiling_lists() {
         let refusals = refusals_among(&stored, &identity, std::slice::from_ref(&other), &policies);
         assert_eq!(codes(&refusals), expected, "{secret}");
     }
+}
+
+#[test]
+fn a_credential_in_the_text_of_a_pod_is_warned_of_and_refused_where_one_policy_says_so() {
+    let policy = |literals: &str| {
+        let spec = json!({"namespaces": ["ns"], "literalCredentials": literals});
+        AgentPolicy::new("p", serde_json::from_value(spec).unwrap())
+    };
+    let identity = two_containers();
+    let mut stored = injected(&plain_pod(), &identity);
+    stored["spec"]["containers"][TOOL]["args"] = json!(["sh", "-c", "psql postgres://a:Kt7vq2m@db/x"]);
+    for (policies, expected) in [
+        (vec![], vec![]),
+        (vec![policy("Warn")], vec![]),
+        (vec![policy("Warn"), policy("Refuse")], vec!["AID065"]),
+    ] {
+        assert_eq!(codes(&refusals_among(&stored, &identity, &[], &policies)), expected);
+        let ceiling = Ceiling::of("ns", &policies);
+        let owners = SecretOwners::default();
+        let context = Context { identity: &identity, owners: &owners, ceiling: &ceiling, now: now() };
+        let warnings = admit(&AgentPod::parse(&stored.to_string()).unwrap(), context).warnings;
+        assert_eq!(warnings.len(), usize::from(expected.is_empty()), "{warnings:?}");
+    }
+    let star = AgentPolicy::new(
+        "star",
+        serde_json::from_value(json!({"namespaces": ["*"], "literalCredentials": "Refuse"})).unwrap(),
+    );
+    assert!(
+        refusals_among(&stored, &identity, &[], &[star, policy("Warn")]).is_empty(),
+        "it counts where no other does"
+    );
 }

@@ -11,7 +11,8 @@ mod up;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use perpro_core::api::{
-    AgentIdentitySpec, AgentPolicy, AgentPolicySpec, Authorization, Owner, OwnerKind, PermissionRule,
+    AgentIdentitySpec, AgentPolicy, AgentPolicySpec, Authorization, LiteralCredentials, Owner, OwnerKind,
+    PermissionRule,
 };
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::lifecycle::{Observed, Plan, Step, plan};
@@ -75,6 +76,7 @@ impl World {
             stale_seconds: 900,
             injectors: vec![],
             exceptions: vec![],
+            literal_credentials: LiteralCredentials::Warn,
         };
         Self {
             governed: true,

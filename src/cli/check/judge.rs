@@ -2,7 +2,8 @@
 
 use super::facts::Facts;
 use super::input::Input;
-use crate::manifest::{Lines, Object, templates};
+use super::masks::Masks;
+use crate::manifest::{Lines, Node, Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
@@ -23,6 +24,8 @@ pub(super) struct Report<'a> {
     /// Identities, as `namespace/name`, that pods name and nobody could look at.
     pub(super) unseen: BTreeSet<String>,
     pub(super) files: usize,
+    /// What must not be shown of the files.
+    pub(super) masks: Masks<'a>,
     /// Pods and pod templates, ours or not.
     pub(super) pods: usize,
 }
@@ -188,6 +191,12 @@ fn made_by(workload: &Object, pod: &mut Value) {
     }
 }
 
+/// Name of the environment variable whose value stands at `path`.
+fn variable(path: &str) -> &str {
+    let name = path.rsplit_once(".env[").and_then(|(_, rest)| rest.strip_suffix("].value"));
+    name.unwrap_or_default()
+}
+
 struct Judge<'a> {
     input: &'a Input,
     report: Report<'a>,
@@ -285,6 +294,10 @@ impl<'a> Judge<'a> {
             let path = if path == "object" { String::new() } else { path };
             let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
             let lines = object.node.locate(&path);
+            if matches!(reason, Reason::LiteralCredential { .. }) {
+                let value = object.node.find(&path).and_then(Node::text).unwrap_or_default();
+                self.report.masks.add(&file.name, &file.text, value, variable(&path));
+            }
             let path =
                 [&object.path, &path].into_iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>();
             self.report.findings.push(Finding {

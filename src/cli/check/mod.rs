@@ -4,6 +4,7 @@ mod facts;
 mod input;
 mod json;
 mod judge;
+mod masks;
 mod sarif;
 mod text;
 

@@ -2,6 +2,9 @@
 
 use super::super::output::count;
 use super::judge::{Finding, Report};
+use super::masks::Masks;
+use perpro_core::decide::refusal::Reason;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -26,7 +29,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let mut lines: HashMap<_, Vec<_>> = HashMap::new();
     for finding in &report.findings {
         let lines = lines.entry(finding.text.as_ptr()).or_insert_with(|| finding.text.lines().collect());
-        render_one(finding, lines, &mut out);
+        render_one(finding, lines, &report.masks, &mut out);
     }
     for identity in &report.unseen {
         let identity = clean(identity);
@@ -40,7 +43,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     out
 }
 
-fn render_one(finding: &Finding<'_>, source: &[&str], out: &mut String) {
+fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &mut String) {
     let Finding { file, lines, refusal, warning, .. } = finding;
     let sentence = clean(&refusal.reason.to_string());
     // Where a sentence says first what is wrong and then what to do, they stand apart.
@@ -54,7 +57,12 @@ fn render_one(finding: &Finding<'_>, source: &[&str], out: &mut String) {
     let last = lines.last.min(lines.first.saturating_add(SHOWN - 1));
     let shown = (lines.first..=last).zip(source.iter().skip(lines.first.saturating_sub(1) as usize));
     for (number, line) in shown {
-        let _ = writeln!(out, "{number:>5} | {}", cut(line));
+        let Some(masked) = masks.line(finding.file, line) else { continue };
+        // Of a credential itself nothing is shown but what is known to be masked.
+        if matches!(masked, Cow::Borrowed(_)) && matches!(refusal.reason, Reason::LiteralCredential { .. }) {
+            continue;
+        }
+        let _ = writeln!(out, "{number:>5} | {}", cut(&masked));
     }
     if let Some(then) = then {
         let _ = writeln!(out, "      = {then}");

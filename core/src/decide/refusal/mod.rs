@@ -194,12 +194,13 @@ mod tests {
             Reason::TooManyPermissions,
             Reason::NamespacePattern,
             Reason::ElevatedWildcard,
+            Reason::LiteralCredential { container: s(), what: "a GitHub token" },
             Reason::WebhookNotReady { why: s() },
             Reason::MintFailed { detail: s() },
         ];
         let verbs = [
-            "apply", "have", "label", "ask", "create", "extend", "leave", "let", "list", "look", "name",
-            "remove", "replace", "say", "send", "set", "give", "stop", "try", "use",
+            "apply", "have", "label", "ask", "create", "extend", "leave", "let", "list", "look", "move",
+            "name", "remove", "replace", "say", "send", "set", "give", "stop", "try", "use",
         ];
         for reason in reasons {
             let text = Refusal::at(LONG, reason).to_string();

@@ -199,6 +199,11 @@ pub enum Reason {
     SkippedField {
         field: String,
     },
+    /// The value itself is told nowhere.
+    LiteralCredential {
+        container: String,
+        what: &'static str,
+    },
     /// Another reason, for which an exception lets the pod pass all the same.
     Excepted {
         exception: String,
@@ -338,6 +343,7 @@ impl Reason {
             Self::AccountOverwritten { .. } => "AID061",
             Self::DryRun => "AID062",
             Self::SkippedField { .. } => "AID063",
+            Self::LiteralCredential { .. } => "AID065",
             Self::Excepted { .. } => "AID066",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",

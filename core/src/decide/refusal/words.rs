@@ -274,6 +274,10 @@ impl fmt::Display for Reason {
             }
             Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
             Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
+            Self::LiteralCredential { container, what } => write!(
+                f,
+                "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity, and replace the credential: it looks like {what}, and whoever reads the pod has it"
+            ),
             Self::Excepted { exception, owner, until, days_left, reason } => {
                 match days_left {
                     Some(0) => write!(f, "exception \"{exception}\" of {owner} ends within a day, at {until}")?,

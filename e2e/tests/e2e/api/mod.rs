@@ -10,6 +10,7 @@ mod charts;
 mod codes;
 mod commands;
 mod exceptions;
+mod fields;
 mod grants;
 mod identities;
 mod injectors;

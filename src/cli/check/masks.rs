@@ -1,0 +1,58 @@
+//! Lines of manifests without the credentials that somebody wrote into them.
+
+use perpro_core::decide::literal::{find, masked};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+/// No more of a line is looked at: more than is shown of it and the longest credential that is found.
+const LOOKED_AT: usize = 20_000;
+/// Shorter pieces of a credential are masked with what stands around them: alone they are part of other words.
+const SHORT: usize = 6;
+
+/// What is masked in each file.
+#[derive(Debug, Default)]
+pub(super) struct Masks<'a>(HashMap<&'a str, File>);
+
+#[derive(Debug, Default)]
+struct File {
+    /// Pieces of credentials, as they stand in the file.
+    pieces: BTreeSet<String>,
+    /// Whether a credential is written in another way than it reads, so that nobody can say where it stands.
+    hidden: bool,
+}
+
+impl<'a> Masks<'a> {
+    /// Masks the credentials in `value`, which `file` with this `text` gives to something called `name`.
+    pub(super) fn add(&mut self, file: &'a str, text: &str, value: &str, name: &str) {
+        let file = self.0.entry(file).or_default();
+        let literals: Vec<_> = find(value, name).collect();
+        // Of two variables of one name, the path leads to the first.
+        file.hidden |= literals.is_empty();
+        for literal in literals {
+            let secret = value.get(literal.secret.clone()).unwrap_or_default();
+            let around = literal.secret.start.saturating_sub(1)..(literal.secret.end + 1).min(value.len());
+            let wider = value.get(around).filter(|_| secret.len() < SHORT).unwrap_or(secret);
+            for piece in wider.split_whitespace() {
+                file.hidden |= !text.contains(piece);
+                file.pieces.insert(piece.to_owned());
+            }
+        }
+    }
+
+    /// A line of `file` as it can be shown, owned when something in it is masked; `None` for one that can't.
+    pub(super) fn line<'l>(&self, file: &str, line: &'l str) -> Option<Cow<'l, str>> {
+        let end = line.char_indices().nth(LOOKED_AT).map_or(line.len(), |(at, _)| at);
+        let line = &line[..end];
+        let file = self.0.get(file);
+        if file.is_some_and(|f| f.hidden) {
+            return None;
+        }
+        let mut shown = masked(line);
+        for piece in file.iter().flat_map(|f| &f.pieces) {
+            if shown.contains(piece) {
+                shown = shown.replace(piece, &"*".repeat(piece.chars().count()));
+            }
+        }
+        Some(if shown == line { Cow::Borrowed(line) } else { Cow::Owned(shown) })
+    }
+}
