@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("main", &["cli"] as &[_]),
-        ("cli", &["certs", "controller", "webhook", "cluster", "manifest", "runtime"]),
+        ("cli", &["certs", "controller", "webhook", "cluster", "manifest", "scan", "runtime"]),
         ("certs", &["cluster", "runtime"]),
         ("controller", &["cluster", "snapshot", "runtime"]),
         ("webhook", &["cluster", "snapshot", "runtime"]),
         ("snapshot", &["runtime"]),
         ("cluster", &["runtime"]),
         ("manifest", &[]),
+        ("scan", &[]),
         ("runtime", &[]),
     ])
 }

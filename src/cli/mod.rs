@@ -15,6 +15,7 @@ mod output;
 mod plugin;
 mod resume;
 mod revoke;
+mod scan;
 mod status;
 mod subject;
 mod suspend;
@@ -48,6 +49,8 @@ enum Command {
     Revoke(revoke::Args),
     /// Say of manifests what admission would say of them, before they are applied
     Check(check::Args),
+    /// Say where agents run on borrowed identities, in any cluster; changes nothing
+    Scan(scan::Args),
     /// Say what a code means, why the rule exists and how to get it right
     Explain(explain::Args),
     /// Print the script by which a shell completes these commands
@@ -85,6 +88,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Resume(args) => args.run(),
         Command::Revoke(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Scan(args) => args.run(),
         Command::Explain(args) => succeeds(args.run()),
         Command::Completion(args) => succeeds(args.run(Cli::command())),
         Command::Crds(args) => succeeds(args.run()),

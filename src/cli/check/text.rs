@@ -1,6 +1,6 @@
 //! Findings for people: where, what, the lines, what to do.
 
-use super::super::output::count;
+use super::super::output::{clean, count};
 use super::judge::{Finding, Report};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -59,19 +59,6 @@ fn render_one(finding: &Finding<'_>, source: &[&str], out: &mut String) {
     if let Some(then) = then {
         let _ = writeln!(out, "      = {then}");
     }
-}
-
-/// Text that others wrote, with what would move a terminal's cursor or begin a line spelled out.
-fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
 }
 
 /// A line as far as it fits, and without what would move a terminal's cursor.

@@ -1,0 +1,84 @@
+//! The report for a terminal: eight rows, then the worst of each by name.
+
+use super::super::output::{Table, clean, count, wrap};
+use crate::scan::{Report, headline, next_steps};
+use std::fmt::Write;
+
+/// How many of a kind are shown.
+const SHOWN: usize = 10;
+/// Widest line.
+const WIDTH: usize = 140;
+
+pub(super) fn render(report: &Report) -> String {
+    let mut out = format!("{}\n\n", headline(report));
+    let mut table = Table::new(&["CRACK", "AGENTS", "ALL WORKLOADS", "WHAT CLOSES IT"]);
+    for row in &report.rows {
+        table.row([
+            format!("{} {}", row.crack.number(), row.crack.title()),
+            row.agents.to_string(),
+            row.workloads.map_or_else(|| "-".to_owned(), |n| n.to_string()),
+            row.crack.closed_by().to_owned(),
+        ]);
+    }
+    out.push_str(&table.render());
+    // Of the last two kinds of crack nothing is worse than another.
+    for row in report.rows.iter().filter(|r| r.crack.can_be_closed()) {
+        let worst = row.findings.iter().map(|f| (f.at.to_string(), f.what.clone()));
+        section(&mut out, &format!("{} {}", row.crack.number(), row.crack.title()), worst);
+    }
+    let unlabelled = report.unlabelled().map(|a| {
+        let owner = a.owner.as_ref().map(|o| format!("; owner {o}")).unwrap_or_default();
+        (a.at.to_string(), format!("{}{owner}", a.why))
+    });
+    section(&mut out, "Agents that nobody labelled, and by what they were known", unlabelled);
+    for holding in &report.holdings {
+        section(&mut out, holding.title, holding.holders.iter().cloned());
+        if holding.built_in > 0 {
+            if holding.holders.is_empty() {
+                let _ = writeln!(out, "\n{}", holding.title);
+            }
+            let _ = writeln!(out, "  and {} of Kubernetes itself", count(holding.built_in, "subject"));
+        }
+    }
+    let unused = report.unused.iter().map(|u| {
+        let roles = u.roles.join("; ");
+        (u.at.to_string(), if roles.is_empty() { "no roles".to_owned() } else { roles })
+    });
+    section(&mut out, "Service accounts that no pod runs under", unused);
+    let next = next_steps(report);
+    for (title, sentences) in [("What to do next", &next), ("Not read, so numbers are too low", &report.gaps), ("Notes", &report.notes)] {
+        if !sentences.is_empty() {
+            let _ = writeln!(out, "\n{title}");
+        }
+        for sentence in sentences {
+            for (i, line) in wrap(&clean(sentence), WIDTH - 2).into_iter().enumerate() {
+                let _ = writeln!(out, "{}{line}", if i == 0 { "- " } else { "  " });
+            }
+        }
+    }
+    out
+}
+
+/// The first ten, in two columns, and how many more.
+fn section(out: &mut String, title: &str, rows: impl Iterator<Item = (String, String)>) {
+    let mut rows: Vec<_> = rows.map(|(at, what)| (clean(&at), clean(&what))).collect();
+    if rows.is_empty() {
+        return;
+    }
+    let more = rows.len().saturating_sub(SHOWN);
+    rows.truncate(SHOWN);
+    let _ = writeln!(out, "\n{title}");
+    let widest = rows.iter().map(|(at, _)| at.chars().count()).max().unwrap_or_default().min(WIDTH / 2);
+    for (at, what) in rows {
+        let lines = wrap(&what, WIDTH - widest - 5);
+        let mut lines = lines.iter();
+        let first = lines.next().map(String::as_str).unwrap_or_default();
+        let _ = writeln!(out, "  {at:<widest$}   {first}");
+        for line in lines {
+            let _ = writeln!(out, "  {:<widest$}   {line}", "");
+        }
+    }
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more (-o json lists all)");
+    }
+}
