@@ -62,8 +62,7 @@ impl Cluster {
         }
         loop {
             let request = Request::new(&path);
-            let request =
-                if metadata_only { request.list_metadata(&params) } else { request.list(&params) };
+            let request = if metadata_only { request.list_metadata(&params) } else { request.list(&params) };
             let text = self.client().request_text(request.map_err(kube::Error::BuildRequest)?).await?;
             let page: Page<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
             for item in page.items.into_iter().flatten() {

@@ -116,9 +116,8 @@ pub(super) fn by_spec(
     spec: &PodSpec,
 ) -> Option<Evidence> {
     let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
-    let variables = |c: &'_ Container| -> Vec<String> {
-        c.env.iter().flatten().map(|e| e.name.clone()).collect()
-    };
+    let variables =
+        |c: &'_ Container| -> Vec<String> { c.env.iter().flatten().map(|e| e.name.clone()).collect() };
     let calls = |v: &String| MODELS.iter().any(|m| v.starts_with(m));
     let loads = containers().any(runs_a_model);
     let called = |v: &String| calls(v) || (!loads && HUGGING_FACE.contains(&v.as_str()));
@@ -133,13 +132,16 @@ pub(super) fn by_spec(
     if kind == "DaemonSet" {
         return None;
     }
+    let images = || spec.containers.iter().filter_map(|c| c.image.as_deref());
+    if let Some(image) = images().find(|i| words::agent_in_image(i).is_some()) {
+        return named(format!("image {image}"));
+    }
+    // A database that is called after the release that it belongs to.
+    if images().next().is_some() && images().all(words::is_companion) {
+        return None;
+    }
     if words::agent_in_name(name, namespace).is_some() {
         return named("its name".to_owned());
-    }
-    if let Some(image) = spec.containers.iter().filter_map(|c| c.image.as_ref()).find(|i| {
-        words::agent_in_image(i).is_some()
-    }) {
-        return named(format!("image {image}"));
     }
     let application = labels.get(NAME).map_or(name, String::as_str);
     let component = labels.get(COMPONENT).is_some_and(|c| c == "agent");

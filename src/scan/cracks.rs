@@ -2,10 +2,11 @@
 
 use super::agents::Certainty;
 use super::holders::{Held, Holders, join};
-use super::listing::{Listing, SYSTEM};
+use super::listing::{Identity, Listing, SYSTEM};
+use super::marks::Answers;
 use super::report::{Agent, Crack, Finding, Report, Row, plural};
 use super::roles::Power;
-use super::workload::{DEFAULT, Ref, Workload};
+use super::workload::{DEFAULT, Ref, Tokens, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 
@@ -147,7 +148,7 @@ impl<'a> Scene<'a> {
             let users = self.accounts.get(&(at.namespace.as_str(), account)).map_or(&[][..], Vec::as_slice);
             let of = || Ref::new(&at.namespace, "ServiceAccount", account);
             if account == DEFAULT {
-                let what = format!("the account of whoever names none: {}", list(users));
+                let what = format!("the account of every pod that names none: {}", list(users));
                 found.push((of(), what, 5 + 10 * users.len()));
             } else if users.len() > 1 {
                 found.push((of(), format!("used by {}", list(users)), 10 * users.len()));
@@ -171,43 +172,36 @@ impl<'a> Scene<'a> {
     }
 
     fn long_lived(&self, at: &Ref, workload: &Workload) -> Found {
-        let identity = workload.identity.as_ref();
-        let identity = identity.and_then(|i| self.listing.identities.get(&(at.namespace.clone(), i.clone())));
-        let (mut parts, mut weight) = (Vec::new(), 0);
+        let identity = self.identity(at, workload);
+        let mut weight = 0;
+        let (mut env, mut files, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        let mut tokens = self.unmounted_tokens(at, workload);
         for (secret, taken) in &workload.secrets {
-            if identity.is_some_and(|i| i.rotated.contains(secret)) {
-                continue;
-            }
-            let place = if taken.in_env { " in its environment" } else { "" };
-            match self.listing.token_secrets.get(&(at.namespace.clone(), secret.clone())) {
-                Some(account) => {
-                    parts.push(format!("Secret {secret}{place}, a token of account {account} without end"));
-                    weight += 50;
-                }
-                None => {
-                    parts.push(format!("Secret {secret}{place}"));
-                    weight += 10 + usize::from(taken.in_env);
-                }
+            if let Some(account) = self.listing.token_secrets.get(&(at.namespace.clone(), secret.clone())) {
+                tokens.push((secret, account));
+            } else if identity.is_none_or(|i| !i.rotated.contains(secret)) {
+                weight += 10 + usize::from(taken.in_env);
+                let list = if taken.in_env { &mut env } else { &mut files };
+                list.push(secret.as_str());
             }
         }
-        for (secret, account) in self.unmounted_tokens(at, workload) {
-            parts.push(format!("Secret {secret}, a token of account {account} without end"));
-            weight += 40;
+        for (secrets, place) in [(env, "in the environment"), (files, "in files")] {
+            if !secrets.is_empty() {
+                said.push(format!(
+                    "{} {place}, without a date by which to replace it",
+                    secrets_list(&secrets)
+                ));
+            }
         }
-        let (secrets, more) = (parts.len(), parts.len().saturating_sub(NAMES));
-        parts.truncate(NAMES);
-        let mut parts = vec![parts.join(", ")];
-        if secrets == 0 {
-            parts.clear();
-        } else {
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            parts[0].push_str(&format!("{more}: no date by which it is replaced"));
+        for (secret, account) in tokens.iter().take(NAMES) {
+            said.push(format!("Secret {secret} has a token of account {account} that never ends"));
         }
+        weight += 50 * tokens.len();
         if let Some((account, _)) = workload.accounts.iter().find(|(_, t)| t.extended) {
-            parts.push(format!("the token of account {account} that pods get unasked, valid for a year"));
+            said.push(format!("a token of account {account} that nobody asked for, valid for a year"));
             weight += 5;
         }
-        if parts.is_empty() { Vec::new() } else { vec![(at.clone(), join(parts), weight)] }
+        if said.is_empty() { Vec::new() } else { vec![(at.clone(), join(said), weight)] }
     }
 
     /// Secrets with a token of its accounts that it does not take itself: somebody else may have them.
@@ -229,11 +223,11 @@ impl<'a> Scene<'a> {
         self.answers(at, workload).owner
     }
 
-    fn identity(&self, at: &Ref, workload: &Workload) -> Option<&'a super::listing::Identity> {
+    fn identity(&self, at: &Ref, workload: &Workload) -> Option<&'a Identity> {
         self.listing.identities.get(&(at.namespace.clone(), workload.identity.clone()?))
     }
 
-    fn answers(&self, at: &Ref, workload: &Workload) -> super::marks::Answers {
+    fn answers(&self, at: &Ref, workload: &Workload) -> Answers {
         let mut answers = workload.answers.clone();
         for account in workload.accounts.keys().filter(|a| *a != DEFAULT) {
             if let Some(account) = self.listing.accounts.get(&(at.namespace.clone(), account.clone())) {
@@ -261,7 +255,7 @@ impl<'a> Scene<'a> {
     }
 
     fn standing(&self, at: &Ref, workload: &Workload) -> Found {
-        let may = |(account, tokens): (&String, &super::workload::Tokens)| {
+        let may = |(account, tokens): (&String, &Tokens)| {
             let held = || self.holders.of_account(&at.namespace, account);
             tokens.kubernetes && held().iter().any(|h| h.role.any && !h.binding.built_in)
         };
@@ -272,16 +266,19 @@ impl<'a> Scene<'a> {
             (n, false) => format!("keys of {}", plural(n, "Secret")),
             (n, true) => format!("keys of {}, and rights at the API server", plural(n, "Secret")),
         };
-        vec![(at.clone(), format!("has {what}, whoever asks it"), workload.secrets.len() + usize::from(rights))]
+        vec![(
+            at.clone(),
+            format!("has {what}, whoever asks it"),
+            workload.secrets.len() + usize::from(rights),
+        )]
     }
 
     fn same_name(&self, at: &Ref, workload: &Workload) -> Found {
         let mut found = Found::new();
-        for account in workload.accounts.keys() {
+        for (account, _) in workload.accounts.iter().filter(|(_, t)| t.kubernetes) {
             let users = self.callers.get(&(at.namespace.as_str(), account.as_str()));
-            // The workload itself is among them, if it calls at all.
-            if let Some(users) = users.filter(|u| u.len() > 1 && u.contains(&at)) {
-                let what = format!("the name of {} in the audit log", list(users));
+            if let Some(users) = users.filter(|u| u.len() > 1) {
+                let what = format!("in the audit log the name of {}", list(users));
                 found.push((Ref::new(&at.namespace, "ServiceAccount", account), what, users.len()));
             }
         }
@@ -337,17 +334,26 @@ fn held(workload: &Workload) -> String {
     format!("holds {}; none names a person", parts.join(" and "))
 }
 
-/// `3 workloads: deployment a, deployment b, job c`.
+/// `3 workloads: deployment/a, deployment/b, job/c`.
 fn list(users: &[&Ref]) -> String {
-    let names = users.iter().take(NAMES).map(|at| format!("{} {}", at.kind.to_ascii_lowercase(), at.name));
-    let more = users.len().saturating_sub(NAMES);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}: {}{more}", plural(users.len(), "workload"), names.collect::<Vec<_>>().join(", "))
+    let names = users.iter().take(NAMES).map(|at| at.short()).collect::<Vec<_>>();
+    format!("{}: {}{}", plural(users.len(), "workload"), names.join(", "), and_more(users.len()))
+}
+
+/// `Secret a`, `Secrets a, b`.
+fn secrets_list(secrets: &[&str]) -> String {
+    let shown = &secrets[..secrets.len().min(NAMES)];
+    let s = if secrets.len() == 1 { "" } else { "s" };
+    format!("Secret{s} {}{}", shown.join(", "), and_more(secrets.len()))
+}
+
+fn and_more(n: usize) -> String {
+    n.checked_sub(NAMES).filter(|n| *n > 0).map(|n| format!(" and {n} more")).unwrap_or_default()
 }
 
 fn verb(users: &[&Ref]) -> String {
     match users {
-        [one] => format!("{} {} runs", one.kind.to_ascii_lowercase(), one.name),
+        [one] => format!("{} runs", one.short()),
         _ => format!("{} run", plural(users.len(), "workload")),
     }
 }

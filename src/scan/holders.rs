@@ -49,14 +49,12 @@ impl<'a> Holders<'a> {
 
     /// Who could get at agents. `agents`: their namespaces, with the Secrets that they use there.
     pub(super) fn who_can(&self, agents: &BTreeMap<String, BTreeSet<String>>) -> Vec<Holding> {
-        let admin = |power: Power, at: Option<&str>| power.is_admin() && at.is_none();
         vec![
             self.holding("admin", "Whoever can become cluster-admin, or is", &|power, names, at| {
-                names.is_empty() && admin(power, at)
+                names.is_empty() && power.is_admin() && at.is_none()
             }),
             self.holding("act-as", "Who else can act as agents' accounts", &|power, _, at| {
-                matches!(power, Power::Impersonate | Power::MintTokens | Power::RunPods)
-                    && at.is_none_or(|n| agents.contains_key(n))
+                power.is_admin() && at.is_none_or(|n| agents.contains_key(n))
             }),
             self.holding("read-secrets", "Who else can read agents' Secrets", &|power, names, at| {
                 let reaches = |namespace: &str, secrets: &BTreeSet<String>| {
@@ -114,7 +112,10 @@ impl<'a> Holders<'a> {
             .iter()
             .filter(|((namespace, name), account)| {
                 let system = SYSTEM.contains(&namespace.as_str());
-                name != DEFAULT && !system && !account.ours && !used.contains(&(namespace.as_str(), name.as_str()))
+                name != DEFAULT
+                    && !system
+                    && !account.ours
+                    && !used.contains(&(namespace.as_str(), name.as_str()))
             })
             .map(|((namespace, name), _)| {
                 let own = Subject::Account { namespace: namespace.clone(), name: name.clone() };

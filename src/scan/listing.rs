@@ -190,7 +190,8 @@ impl Listing {
         let metadata = &object["metadata"];
         let at = Ref::new(&text(&metadata["namespace"]), kind, &text(&metadata["name"]));
         let spec = &object["spec"];
-        let template = if kind == "CronJob" { &spec["jobTemplate"]["spec"]["template"] } else { &spec["template"] };
+        let template =
+            if kind == "CronJob" { &spec["jobTemplate"]["spec"]["template"] } else { &spec["template"] };
         let account = template["spec"]["serviceAccountName"].as_str().unwrap_or(DEFAULT).to_owned();
         let account = (at.namespace.clone(), account);
         if kind == "CronJob" && spec["suspend"] != true && !self.workloads.contains_key(&at) {

@@ -4,8 +4,13 @@ use super::agents::Marks;
 
 /// Labels and annotations that name an owner, in the order in which they are believed. Backstage's id leads to an entry
 /// of its catalogue, which has an owner.
-const OWNERS: [&str; 5] =
-    ["perpro.dev/owner", "a8r.io/owner", "backstage.io/kubernetes-owner", "owner", "backstage.io/kubernetes-id"];
+const OWNERS: [&str; 5] = [
+    "perpro.dev/owner",
+    "a8r.io/owner",
+    "backstage.io/kubernetes-owner",
+    "owner",
+    "backstage.io/kubernetes-id",
+];
 /// Those that say when it ends: perpro, kube-janitor, Kyverno's cleanup.
 const ENDS: [&str; 4] = ["perpro.dev/expires-at", "janitor/expires", "janitor/ttl", "cleanup.kyverno.io/ttl"];
 /// Those that say what it is for.
@@ -41,7 +46,8 @@ impl Answers {
 
     /// What nobody said.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        let parts = [(self.owner.is_none(), "owner"), (!self.ends, "expiry"), (!self.purpose, "justification")];
+        let parts =
+            [(self.owner.is_none(), "owner"), (!self.ends, "expiry"), (!self.purpose, "justification")];
         parts.into_iter().filter_map(|(missing, what)| missing.then_some(what)).collect()
     }
 }

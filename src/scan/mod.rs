@@ -14,8 +14,8 @@ mod roles;
 mod words;
 mod workload;
 
-pub(crate) use listing::Listing;
 pub(crate) use cracks::report;
+pub(crate) use listing::Listing;
 pub(crate) use report::{Crack, Report, headline, next_steps};
 pub(crate) use workload::Ref;
 

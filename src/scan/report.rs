@@ -59,9 +59,15 @@ impl Crack {
             Self::LongLivedKeys => {
                 "An agent holds keys that nobody has to replace by a date, or a token of Kubernetes that is valid for a year."
             }
-            Self::Unmapped => "Of an agent it is not written who owns it, until when it may run, or why it exists.",
-            Self::NoOnBehalfOf => "An agent's credentials name no person, so nobody can tell for whom it acted.",
-            Self::NoDelegation => "An agent has keys or rights of its own at all times, whether or not somebody asked it.",
+            Self::Unmapped => {
+                "Of an agent it is not written who owns it, until when it may run, or why it exists."
+            }
+            Self::NoOnBehalfOf => {
+                "An agent's credentials name no person, so nobody can tell for whom it acted."
+            }
+            Self::NoDelegation => {
+                "An agent has keys or rights of its own at all times, whether or not somebody asked it."
+            }
             Self::BroadKeys => {
                 "A container of an agent gets whole Secrets, or reaches its node or the processes beside it."
             }
@@ -172,17 +178,17 @@ pub(crate) fn headline(report: &Report) -> String {
     if agents == 0 {
         return format!("No AI agents seen among {workloads}.");
     }
-    let without = match report.unowned {
+    let labelled = match report.unlabelled().count() {
+        0 => "All are labelled as agents".to_owned(),
+        n if n == agents => "Nobody labelled any of them".to_owned(),
+        n => format!("Nobody labelled {n} of them"),
+    };
+    let owned = match report.unowned {
         0 => "an owner is named for each".to_owned(),
         n if n == agents => "no owner is named for any".to_owned(),
         n => format!("no owner is named for {n}"),
     };
-    let labelled = match report.unlabelled().count() {
-        0 => "all labelled as agents".to_owned(),
-        n if n == agents => "none labelled as one".to_owned(),
-        n => format!("{n} not labelled as one"),
-    };
-    format!("{} among {workloads}: {labelled}, {without}.", plural(agents, "AI agent"))
+    format!("{} among {workloads}. {labelled}, and {owned}.", plural(agents, "AI agent"))
 }
 
 /// What to do next, the most urgent first.
@@ -198,10 +204,13 @@ pub(crate) fn next_steps(report: &Report) -> Vec<String> {
         steps.push(format!("Narrow the roles of agents' accounts, {at} first."));
     }
     if let Some(at) = worst(Crack::BroadKeys) {
-        steps.push(format!("Give each container the keys that it needs and nothing of its node, {at} first."));
+        steps
+            .push(format!("Give each container the keys that it needs and nothing of its node, {at} first."));
     }
     if let Some(at) = worst(Crack::SharedCredentials) {
-        steps.push(format!("Give each agent a service account and keys of its own, and replace what was shared, {at} first."));
+        steps.push(format!(
+            "Give each agent a service account and keys of its own, and replace what was shared, {at} first."
+        ));
     }
     if report.unowned > 0 {
         steps.push(format!(
@@ -211,14 +220,17 @@ pub(crate) fn next_steps(report: &Report) -> Vec<String> {
     }
     if has(Crack::Unmapped) {
         steps.push(
-            "Write an AgentIdentity for each, and label their namespaces perpro.dev/enforce=agents: from then on the \
-             cluster refuses what is listed here."
+            "Write an AgentIdentity for each, label its pods perpro.dev/identity=NAME and its namespace \
+             perpro.dev/enforce=all: then the cluster refuses what takes more."
                 .to_owned(),
         );
     }
     let idle = report.unused.iter().filter(|u| !u.roles.is_empty()).count();
     if idle > 0 {
-        steps.push(format!("Take their roles from {} that no pod runs under.", plural(idle, "service account")));
+        steps.push(format!(
+            "Take their roles from {} that no pod runs under.",
+            plural(idle, "service account")
+        ));
     }
     steps
 }

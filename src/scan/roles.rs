@@ -180,7 +180,9 @@ impl Rule {
     fn is_wide(&self) -> bool {
         let reads = |verb: &String| ["get", "list", "watch"].contains(&verb.as_str());
         let mut all = self.groups.iter().filter(|g| !QUESTIONS.contains(&g.as_str())).flat_map(|group| {
-            self.resources.iter().flat_map(move |resource| self.verbs.iter().map(move |v| (group, resource, v)))
+            self.resources
+                .iter()
+                .flat_map(move |resource| self.verbs.iter().map(move |v| (group, resource, v)))
         });
         all.any(|(group, resource, verb)| {
             let (group, resource) = (group.clone(), resource.clone());

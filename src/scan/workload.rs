@@ -12,7 +12,6 @@ use std::fmt;
 /// Which object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ref {
-    /// Empty for what is in none.
     pub(crate) namespace: String,
     pub(crate) kind: String,
     pub(crate) name: String,
@@ -22,14 +21,16 @@ impl Ref {
     pub(super) fn new(namespace: &str, kind: &str, name: &str) -> Self {
         Self { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
     }
+
+    /// As kubectl writes it, without the namespace: `deployment/web`.
+    pub(crate) fn short(&self) -> String {
+        format!("{}/{}", self.kind.to_ascii_lowercase(), self.name)
+    }
 }
 
 impl fmt::Display for Ref {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.namespace.is_empty() {
-            write!(f, "{}/", self.namespace)?;
-        }
-        write!(f, "{} {}", self.kind.to_ascii_lowercase(), self.name)
+        write!(f, "{} in {}", self.short(), self.namespace)
     }
 }
 
@@ -110,7 +111,10 @@ impl Workload {
                     tokens.kubernetes |= audience.is_none();
                     tokens.extended |= audience.is_none() && seconds == Some(UNASKED_SECONDS);
                 }
-                What::SecretKey { .. } | What::Token { .. } | What::PodCertificate | What::FromFile { .. } => {}
+                What::SecretKey { .. }
+                | What::Token { .. }
+                | What::PodCertificate
+                | What::FromFile { .. } => {}
             }
         }
         let all = self.accounts.entry(account.to_owned()).or_default();

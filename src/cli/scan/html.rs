@@ -7,14 +7,8 @@ use std::fmt::{self, Display, Write};
 /// How many of a kind are shown.
 const SHOWN: usize = 10;
 /// What looks worst, in this order: what one such agent can do to everybody comes first.
-const FIRST: [Crack; 6] = [
-    Crack::WideRoles,
-    Crack::BroadKeys,
-    Crack::SharedCredentials,
-    Crack::LongLivedKeys,
-    Crack::Untraceable,
-    Crack::Unmapped,
-];
+const FIRST: [Crack; 5] =
+    [Crack::WideRoles, Crack::BroadKeys, Crack::SharedCredentials, Crack::LongLivedKeys, Crack::Untraceable];
 const STYLE: &str = include_str!("page.css");
 
 /// Text that others wrote, as HTML.
@@ -63,7 +57,9 @@ fn write_page(out: &mut String, report: &Report, namespace: Option<&str>, now: T
         Escaped(&headline(report)),
     )?;
     if !report.gaps.is_empty() {
-        out.push_str("<div class=\"warn\"><strong>Numbers are too low: not everything could be read.</strong><ul>\n");
+        out.push_str(
+            "<div class=\"warn\"><strong>Numbers are too low: not everything could be read.</strong><ul>\n",
+        );
         items(out, &report.gaps)?;
         out.push_str("</ul></div>\n");
     }
@@ -165,7 +161,9 @@ fn details(out: &mut String, report: &Report) -> fmt::Result {
     let unused: Vec<_> = report
         .unused
         .iter()
-        .map(|u| (u.at.to_string(), if u.roles.is_empty() { "no roles".to_owned() } else { u.roles.join("; ") }))
+        .map(|u| {
+            (u.at.to_string(), if u.roles.is_empty() { "no roles".to_owned() } else { u.roles.join("; ") })
+        })
         .collect();
     fold(out, "Service accounts that no pod runs under", &unused)?;
     out.push_str("</section>\n");
@@ -195,4 +193,46 @@ fn fold(out: &mut String, title: &str, rows: &[(String, String)]) -> fmt::Result
 
 fn items(out: &mut String, sentences: &[String]) -> fmt::Result {
     sentences.iter().try_for_each(|s| writeln!(out, "<li>{}</li>", Escaped(s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::{Listing, report};
+    use serde_json::json;
+
+    fn page(owner: &str, gap: Option<&str>) -> String {
+        let mut listing = Listing::default();
+        let pod = json!({
+            "metadata": {"namespace": "ns", "name": "a-agent", "annotations": {"a8r.io/owner": owner}},
+            "spec": {"hostPID": true, "containers": [{"name": "main"}]},
+        });
+        listing.pod(&pod.to_string());
+        gap.into_iter().for_each(|gap| listing.gap(gap.to_owned()));
+        render(&report(listing), Some("ns"), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn what_others_wrote_is_text_and_nothing_else() {
+        let page = page("<script>alert(\"1\")</script>&'\u{202e}x", Some("<b>forbidden</b>"));
+        let shown = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;\\u{202e}x (a8r.io/owner)";
+        assert!(page.contains(shown) && page.contains("&lt;b&gt;forbidden&lt;/b&gt;"), "{page}");
+        assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains('\u{202e}'), "{page}");
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_anywhere() {
+        let page = page("x", None);
+        for outside in ["http:", "https:", "//", "url(", "@import", "<link", "src=", "<script", " on"] {
+            let css_and_tags = page.split("<main>").next().unwrap_or_default();
+            assert!(!css_and_tags.contains(outside), "{outside}");
+        }
+        assert!(page.contains("default-src 'none'") && page.contains("prefers-color-scheme:dark"));
+        assert!(
+            page.contains(
+                "<h1>1 AI agent among 1 workload. Nobody labelled any of them, and an owner is named"
+            )
+        );
+        assert!(!page.contains("Numbers are too low"));
+    }
 }

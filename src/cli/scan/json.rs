@@ -40,8 +40,11 @@ pub(super) fn render(report: &Report) -> Value {
         .holdings
         .iter()
         .map(|h| {
-            let subjects: Vec<_> =
-                h.holders.iter().map(|(subject, what)| json!({"subject": subject, "message": what})).collect();
+            let subjects: Vec<_> = h
+                .holders
+                .iter()
+                .map(|(subject, what)| json!({"subject": subject, "message": what}))
+                .collect();
             json!({"id": h.id, "title": h.title, "subjects": subjects, "ofKubernetes": h.built_in})
         })
         .collect();

@@ -18,8 +18,10 @@ use std::process::ExitCode;
 const UNREADABLE: u8 = 2;
 
 #[derive(clap::Args)]
-#[command(after_help = "Exit code: 0 nothing found, 1 agents have a crack of --fail-on, 2 something could not be read.\n\
-    It lists and never writes; rights that it needs: docs/scan.md. -n NAMESPACE looks at one namespace, else at all.")]
+#[command(
+    after_help = "Exit code: 0 nothing found, 1 agents have a crack of --fail-on, 2 something could not be read.\n\
+    It lists and never writes; rights that it needs: docs/scan.md. -n NAMESPACE looks at one namespace, else at all."
+)]
 pub(crate) struct Args {
     /// Everything for a program
     #[arg(short, long, value_enum)]

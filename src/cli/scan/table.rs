@@ -1,7 +1,7 @@
 //! The report for a terminal: eight rows, then the worst of each by name.
 
 use super::super::output::{Table, clean, count, wrap};
-use crate::scan::{Report, headline, next_steps};
+use crate::scan::{Ref, Report, headline, next_steps};
 use std::fmt::Write;
 
 /// How many of a kind are shown.
@@ -21,32 +21,33 @@ pub(super) fn render(report: &Report) -> String {
         ]);
     }
     out.push_str(&table.render());
-    // Of the last two kinds of crack nothing is worse than another.
+    // Of the two that nothing closes yet no agent is worse than another.
     for row in report.rows.iter().filter(|r| r.crack.can_be_closed()) {
-        let worst = row.findings.iter().map(|f| (f.at.to_string(), f.what.clone()));
+        let worst = row.findings.iter().map(|f| (place(&f.at), f.what.clone()));
         section(&mut out, &format!("{} {}", row.crack.number(), row.crack.title()), worst);
     }
     let unlabelled = report.unlabelled().map(|a| {
         let owner = a.owner.as_ref().map(|o| format!("; owner {o}")).unwrap_or_default();
-        (a.at.to_string(), format!("{}{owner}", a.why))
+        (place(&a.at), format!("{}{owner}", a.why))
     });
     section(&mut out, "Agents that nobody labelled, and by what they were known", unlabelled);
     for holding in &report.holdings {
         section(&mut out, holding.title, holding.holders.iter().cloned());
-        if holding.built_in > 0 {
-            if holding.holders.is_empty() {
-                let _ = writeln!(out, "\n{}", holding.title);
-            }
+        if holding.built_in > 0 && !holding.holders.is_empty() {
             let _ = writeln!(out, "  and {} of Kubernetes itself", count(holding.built_in, "subject"));
         }
     }
     let unused = report.unused.iter().map(|u| {
         let roles = u.roles.join("; ");
-        (u.at.to_string(), if roles.is_empty() { "no roles".to_owned() } else { roles })
+        (place(&u.at), if roles.is_empty() { "no roles".to_owned() } else { roles })
     });
     section(&mut out, "Service accounts that no pod runs under", unused);
     let next = next_steps(report);
-    for (title, sentences) in [("What to do next", &next), ("Not read, so numbers are too low", &report.gaps), ("Notes", &report.notes)] {
+    for (title, sentences) in [
+        ("What to do next", &next),
+        ("Not read, so numbers are too low", &report.gaps),
+        ("Notes", &report.notes),
+    ] {
         if !sentences.is_empty() {
             let _ = writeln!(out, "\n{title}");
         }
@@ -57,6 +58,11 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     out
+}
+
+/// As kubectl lists it in all namespaces.
+fn place(at: &Ref) -> String {
+    format!("{}  {}", at.namespace, at.short())
 }
 
 /// The first ten, in two columns, and how many more.
@@ -80,5 +86,47 @@ fn section(out: &mut String, title: &str, rows: impl Iterator<Item = (String, St
     }
     if more > 0 {
         let _ = writeln!(out, "  and {more} more (-o json lists all)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::{Listing, report};
+    use serde_json::json;
+
+    #[test]
+    fn eight_rows_the_worst_ten_by_name_and_what_was_not_read() {
+        let mut listing = Listing::default();
+        for i in 0..12 {
+            let pod = json!({"metadata": {"namespace": "ns", "name": format!("bot{i}-agent")},
+                "spec": {"hostPID": true, "containers": [{"name": "main"}]}});
+            listing.pod(&pod.to_string());
+        }
+        listing.gap("Roles could not be listed (\u{1b}[31mno): cracks.".to_owned());
+        let text = render(&report(listing));
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines[0]
+                .starts_with("12 AI agents among 12 workloads. Nobody labelled any of them, and no owner"),
+            "{text}"
+        );
+        assert_eq!(lines[2].split_whitespace().next(), Some("CRACK"), "{text}");
+        assert!(lines[9].starts_with("7 more than its own keys      12       12 "), "{text}");
+        assert_eq!(lines[5].split_whitespace().nth(3), Some("0"), "{text}");
+        assert_eq!(lines.iter().filter(|l| l.ends_with("hostPID")).count(), SHOWN, "{text}");
+        assert!(text.contains("\n  and 2 more (-o json lists all)\n"), "{text}");
+        assert!(
+            text.contains(
+                "\nNot read, so numbers are too low\n- Roles could not be listed (\\u{1b}[31mno): cracks.\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn no_agents_are_told_as_such() {
+        let text = render(&report(Listing::default()));
+        assert!(text.starts_with("No AI agents seen among 0 workloads.\n"), "{text}");
     }
 }

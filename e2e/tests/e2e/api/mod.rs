@@ -15,6 +15,7 @@ mod lifecycle;
 mod people;
 mod policies;
 mod quotas;
+mod scan;
 mod server;
 mod sessions;
 mod telemetry;
