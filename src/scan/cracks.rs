@@ -187,10 +187,8 @@ impl<'a> Scene<'a> {
         }
         for (secrets, place) in [(env, "in the environment"), (files, "in files")] {
             if !secrets.is_empty() {
-                said.push(format!(
-                    "{} {place}, without a date by which to replace it",
-                    secrets_list(&secrets)
-                ));
+                let them = if secrets.len() == 1 { "it" } else { "them" };
+                said.push(format!("{} {place}, with no date to replace {them}", secrets_list(&secrets)));
             }
         }
         for (secret, account) in tokens.iter().take(NAMES) {

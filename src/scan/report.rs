@@ -213,9 +213,9 @@ pub(crate) fn next_steps(report: &Report) -> Vec<String> {
         ));
     }
     if report.unowned > 0 {
+        let agents = plural(report.unowned, "agent");
         steps.push(format!(
-            "Find who answers for each of {}, until when and why; those of nobody can go.",
-            plural(report.unowned, "agent")
+            "Find an owner for {agents}: who answers for it, until when and why. What nobody wants can go."
         ));
     }
     if has(Crack::Unmapped) {
@@ -227,10 +227,8 @@ pub(crate) fn next_steps(report: &Report) -> Vec<String> {
     }
     let idle = report.unused.iter().filter(|u| !u.roles.is_empty()).count();
     if idle > 0 {
-        steps.push(format!(
-            "Take their roles from {} that no pod runs under.",
-            plural(idle, "service account")
-        ));
+        steps
+            .push(format!("Take the roles from {} that no pod runs under.", plural(idle, "service account")));
     }
     steps
 }

@@ -23,25 +23,25 @@ pub(super) fn render(report: &Report) -> String {
     out.push_str(&table.render());
     // Of the two that nothing closes yet no agent is worse than another.
     for row in report.rows.iter().filter(|r| r.crack.can_be_closed()) {
-        let worst = row.findings.iter().map(|f| (place(&f.at), f.what.clone()));
-        section(&mut out, &format!("{} {}", row.crack.number(), row.crack.title()), worst);
+        let title = format!("{} {}", row.crack.number(), row.crack.title());
+        section(&mut out, &title, places(row.findings.iter().map(|f| (&f.at, f.what.clone()))));
     }
     let unlabelled = report.unlabelled().map(|a| {
         let owner = a.owner.as_ref().map(|o| format!("; owner {o}")).unwrap_or_default();
-        (place(&a.at), format!("{}{owner}", a.why))
+        (&a.at, format!("{}{owner}", a.why))
     });
-    section(&mut out, "Agents that nobody labelled, and by what they were known", unlabelled);
+    section(&mut out, "Agents that nobody labelled, and by what they were known", places(unlabelled));
     for holding in &report.holdings {
-        section(&mut out, holding.title, holding.holders.iter().cloned());
+        section(&mut out, holding.title, holding.holders.clone());
         if holding.built_in > 0 && !holding.holders.is_empty() {
             let _ = writeln!(out, "  and {} of Kubernetes itself", count(holding.built_in, "subject"));
         }
     }
     let unused = report.unused.iter().map(|u| {
         let roles = u.roles.join("; ");
-        (place(&u.at), if roles.is_empty() { "no roles".to_owned() } else { roles })
+        (&u.at, if roles.is_empty() { "no roles".to_owned() } else { roles })
     });
-    section(&mut out, "Service accounts that no pod runs under", unused);
+    section(&mut out, "Service accounts that no pod runs under", places(unused));
     let next = next_steps(report);
     for (title, sentences) in [
         ("What to do next", &next),
@@ -60,19 +60,22 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
-/// As kubectl lists it in all namespaces.
-fn place(at: &Ref) -> String {
-    format!("{}  {}", at.namespace, at.short())
+/// As kubectl lists them in all namespaces: each with its namespace before it.
+fn places<'a>(rows: impl Iterator<Item = (&'a Ref, String)>) -> Vec<(String, String)> {
+    let rows: Vec<_> = rows.collect();
+    let width = rows.iter().take(SHOWN).map(|(at, _)| at.namespace.len()).max().unwrap_or_default();
+    let place = |at: &Ref| format!("{:<width$}   {}", at.namespace, at.short());
+    rows.into_iter().map(|(at, what)| (place(at), what)).collect()
 }
 
 /// The first ten, in two columns, and how many more.
-fn section(out: &mut String, title: &str, rows: impl Iterator<Item = (String, String)>) {
-    let mut rows: Vec<_> = rows.map(|(at, what)| (clean(&at), clean(&what))).collect();
+fn section(out: &mut String, title: &str, mut rows: Vec<(String, String)>) {
     if rows.is_empty() {
         return;
     }
     let more = rows.len().saturating_sub(SHOWN);
     rows.truncate(SHOWN);
+    let rows: Vec<_> = rows.iter().map(|(at, what)| (clean(at), clean(what))).collect();
     let _ = writeln!(out, "\n{title}");
     let widest = rows.iter().map(|(at, _)| at.chars().count()).max().unwrap_or_default().min(WIDTH / 2);
     for (at, what) in rows {

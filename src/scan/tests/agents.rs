@@ -37,7 +37,6 @@ fn an_agent_is_known_by_what_its_platform_marks(#[case] metadata: Value, #[case]
 fn others_are_not_accused(#[case] metadata: Value) {
     let mut metadata = metadata;
     if metadata["name"].is_null() {
-        let mut metadata = metadata;
         metadata["name"] = json!("web");
     }
     assert_eq!(known(json!({"metadata": metadata, "spec": {}})), None);

@@ -131,7 +131,7 @@ fn an_account_has_what_is_bound_to_it_under_any_of_its_names(
 #[test]
 fn a_key_is_long_lived_unless_its_identity_says_by_when_it_is_replaced() {
     let (agents, found) = Scene::default().agent("a", key("llm")).found(Crack::LongLivedKeys);
-    let what = "pod/a in ns: Secret llm in the environment, without a date by which to replace it";
+    let what = "pod/a in ns: Secret llm in the environment, with no date to replace it";
     assert_eq!((agents, found), (1, vec![what.to_owned()]));
 
     let labels = json!({"perpro.dev/identity": "bot"});
