@@ -4,7 +4,7 @@ use crate::common::{World, pod, when};
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -14,6 +14,11 @@ fn documented_rules() -> Value {
     let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let role: Value = serde_yaml::from_str(yaml).unwrap();
     assert_eq!(role["kind"], "ClusterRole");
+    let mut rules = role["rules"].as_array().unwrap().iter();
+    assert!(
+        rules.all(|r| r["verbs"] == json!(["list"])),
+        "whoever has these rules can write nothing: {role}"
+    );
     role["rules"].clone()
 }
 
@@ -67,15 +72,17 @@ impl World {
         (said.code, serde_json::from_str(&said.out).unwrap_or_default(), said.err)
     }
 
-    /// Versions of everything in the namespace that a scan reads.
+    /// Versions of what a scan reads in the namespace. Of pods their UID: the scheduler writes their status meanwhile.
     async fn versions(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
-        let mut take = |kind: &str, metadata: kube::api::ObjectMeta| {
+        let mut take = |kind: &str, metadata: ObjectMeta| {
             let name = format!("{kind} {}", metadata.name.unwrap_or_default());
             found.insert(name, metadata.resource_version.unwrap_or_default());
         };
         let all = ListParams::default();
-        self.pods().list(&all).await.unwrap().into_iter().for_each(|o| take("pod", o.metadata));
+        let pods = self.pods().list(&all).await.unwrap();
+        pods.into_iter()
+            .for_each(|o| take("pod", ObjectMeta { resource_version: o.metadata.uid.clone(), ..o.metadata }));
         self.accounts().list(&all).await.unwrap().into_iter().for_each(|o| take("account", o.metadata));
         self.roles().list(&all).await.unwrap().into_iter().for_each(|o| take("role", o.metadata));
         self.bindings().list(&all).await.unwrap().into_iter().for_each(|o| take("binding", o.metadata));
