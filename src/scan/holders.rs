@@ -19,6 +19,9 @@ pub(super) struct Held<'a> {
     pub(super) binding: &'a Binding,
 }
 
+/// Whether it counts what somebody can do: to objects of these names, in this namespace; none is all.
+type Counts<'c> = dyn Fn(Power, &[String], Option<&str>) -> bool + 'c;
+
 /// Bindings by whom they name.
 #[derive(Debug, Default)]
 pub(super) struct Holders<'a> {
@@ -72,12 +75,7 @@ impl<'a> Holders<'a> {
     }
 
     /// Those who hold what `counts`, besides those who could become cluster-admin, who are told once.
-    fn holding(
-        &self,
-        id: &'static str,
-        title: &'static str,
-        counts: &dyn Fn(Power, &[String], Option<&str>) -> bool,
-    ) -> Holding {
+    fn holding(&self, id: &'static str, title: &'static str, counts: &Counts<'_>) -> Holding {
         let mut holding = Holding { id, title, holders: Vec::new(), built_in: 0 };
         for (subject, held) in &self.by_subject {
             if id != "admin" && held.iter().any(Held::is_admin) {
