@@ -215,7 +215,7 @@ pub(crate) fn next_steps(report: &Report) -> Vec<String> {
     if report.unowned > 0 {
         let agents = plural(report.unowned, "agent");
         steps.push(format!(
-            "Find an owner for {agents}: who answers for it, until when and why. What nobody wants can go."
+            "Find an owner for {agents}: somebody who answers, until when and why. What nobody wants can go."
         ));
     }
     if has(Crack::Unmapped) {

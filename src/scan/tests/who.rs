@@ -50,6 +50,14 @@ fn a_secret_by_name_counts_if_an_agent_uses_it() {
 }
 
 #[test]
+fn a_name_that_no_request_to_create_has_gives_nothing() {
+    let rules =
+        json!([{"apiGroups": [""], "resources": ["pods"], "resourceNames": ["p"], "verbs": ["create"]}]);
+    assert_eq!(lists("ns", rules.clone()), [""; 0]);
+    assert_eq!(lists("", rules), [""; 0]);
+}
+
+#[test]
 fn a_role_that_is_not_there_gives_nothing() {
     let report = Scene::default().agent("a", key("s")).binding("", "gone", user("jane")).report();
     assert!(report.holdings.iter().all(|h| h.holders.is_empty()));
