@@ -1,7 +1,7 @@
 //! Identity for AI agents on Kubernetes: the operator, the admission webhook and their tools.
 //!
-//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, adopt, manifest} -> perpro-core`; everything
-//! may use `runtime`. The services never import each other. `tests/layers.rs` holds the arrows.
+//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, adopt, manifest, scan} -> perpro-core`;
+//! everything may use `runtime`. The services never import each other. `tests/layers.rs` holds the arrows.
 
 mod adopt;
 mod certs;
@@ -10,6 +10,7 @@ mod cluster;
 mod controller;
 mod manifest;
 mod runtime;
+mod scan;
 mod snapshot;
 mod webhook;
 

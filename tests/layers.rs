@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("main", &["cli"] as &[_]),
-        ("cli", &["adopt", "certs", "controller", "webhook", "cluster", "manifest", "runtime"]),
+        ("cli", &["adopt", "certs", "controller", "webhook", "cluster", "manifest", "scan", "runtime"]),
         ("adopt", &["manifest"]),
         ("certs", &["cluster", "runtime"]),
         ("controller", &["cluster", "snapshot", "runtime"]),
@@ -21,6 +21,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snapshot", &["runtime"]),
         ("cluster", &["runtime"]),
         ("manifest", &[]),
+        ("scan", &[]),
         ("runtime", &[]),
     ])
 }

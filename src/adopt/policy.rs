@@ -4,7 +4,9 @@ use super::yaml::comment;
 use crate::manifest::{Data, Node, read};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use perpro_core::api::{AgentIdentitySpec, AgentPolicy, AgentPolicySpec, OwnerKind, OwnerPatterns};
+use perpro_core::api::{
+    AgentIdentitySpec, AgentPolicy, AgentPolicySpec, LiteralCredentials, OwnerKind, OwnerPatterns,
+};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::grant;
 use perpro_core::names;
@@ -113,6 +115,9 @@ fn empty(namespace: &str, need: &Need<'_>) -> AgentPolicySpec {
         kubernetes_token_seconds: AgentPolicySpec::default_kubernetes_token_seconds(),
         drain_seconds: AgentPolicySpec::default_drain_seconds(),
         stale_seconds: AgentPolicySpec::default_stale_seconds(),
+        injectors: Vec::new(),
+        exceptions: Vec::new(),
+        literal_credentials: LiteralCredentials::default(),
     }
 }
 

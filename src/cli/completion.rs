@@ -84,6 +84,8 @@ mod tests {
     #[case(&["instances", "-o", ""], &["wide", "json", "yaml"])]
     #[case(&["instances", "--output", "j"], &["json"])]
     #[case(&["suspend", "bot", "--time"], &["--timeout"])]
+    #[case(&["sca"], &["scan"])]
+    #[case(&["scan", "--fail"], &["--fail-on"])]
     #[case(&["completion", "z"], &["zsh"])]
     #[case(&["adopt", "deploy/x", "--ow"], &["--owner"])]
     #[case(&["suspend", ""], &[])]

@@ -19,6 +19,7 @@ mod lifecycle;
 mod people;
 mod policies;
 mod quotas;
+mod scan;
 mod server;
 mod sessions;
 mod telemetry;
