@@ -4,14 +4,12 @@ use super::agents::Certainty;
 use super::holders::{Held, Holders, join};
 use super::listing::{Identity, Listing, SYSTEM};
 use super::marks::Answers;
+use super::phrases::{NAMES, held, list, secrets_list, verb};
 use super::report::{Agent, Crack, Finding, Report, Row, plural};
 use super::roles::Power;
 use super::workload::{DEFAULT, Ref, Tokens, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
-
-/// Most names that one sentence lists.
-const NAMES: usize = 4;
 
 /// All that is told of a cluster.
 pub(crate) fn report(mut listing: Listing) -> Report {
@@ -317,41 +315,4 @@ fn broad(at: &Ref, workload: &Workload) -> Found {
         parts.push(format!("all of Secret {secret} by {}", by.join(" and ")));
     }
     if parts.is_empty() { Vec::new() } else { vec![(at.clone(), parts.join(", "), weight)] }
-}
-
-/// What it holds, in words.
-fn held(workload: &Workload) -> String {
-    let tokens = workload.accounts.iter().filter(|(_, t)| t.any).count();
-    let mut parts = Vec::new();
-    if !workload.secrets.is_empty() {
-        parts.push(format!("keys of {}", plural(workload.secrets.len(), "Secret")));
-    }
-    if tokens > 0 {
-        parts.push(format!("tokens of {}", plural(tokens, "account")));
-    }
-    format!("holds {}; none names a person", parts.join(" and "))
-}
-
-/// `3 workloads: deployment/a, deployment/b, job/c`.
-fn list(users: &[&Ref]) -> String {
-    let names = users.iter().take(NAMES).map(|at| at.short()).collect::<Vec<_>>();
-    format!("{}: {}{}", plural(users.len(), "workload"), names.join(", "), and_more(users.len()))
-}
-
-/// `Secret a`, `Secrets a, b`.
-fn secrets_list(secrets: &[&str]) -> String {
-    let shown = &secrets[..secrets.len().min(NAMES)];
-    let s = if secrets.len() == 1 { "" } else { "s" };
-    format!("Secret{s} {}{}", shown.join(", "), and_more(secrets.len()))
-}
-
-fn and_more(n: usize) -> String {
-    n.checked_sub(NAMES).filter(|n| *n > 0).map(|n| format!(" and {n} more")).unwrap_or_default()
-}
-
-fn verb(users: &[&Ref]) -> String {
-    match users {
-        [one] => format!("{} runs", one.short()),
-        _ => format!("{} run", plural(users.len(), "workload")),
-    }
 }

@@ -2,13 +2,14 @@
 //!
 //! [`listing`] takes objects one by one and keeps of each what the findings need; [`agents`] and [`words`] say which
 //! workloads are agents, [`marks`] who answers for them, [`roles`] and [`holders`] what RBAC gives to whom, [`cracks`]
-//! puts the eight questions, [`report`] is what is told.
+//! puts the eight questions, [`report`] is what is told, in [`phrases`].
 
 mod agents;
 mod cracks;
 mod holders;
 mod listing;
 mod marks;
+mod phrases;
 mod report;
 mod roles;
 mod words;

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
-/// Most causes in an answer: a small pod can earn very many refusals.
+/// Most causes in an answer, and most warnings: a small pod can earn very many.
 const MAX_CAUSES: usize = 50;
 
 /// What the API server asks.
@@ -209,7 +209,13 @@ impl Answer {
             uid: &review.request.uid,
             allowed,
             status,
-            warnings: self.warnings.iter().map(|w| format!("perpro {w}")).chain(self.advice).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .take(MAX_CAUSES)
+                .map(|w| format!("perpro {w}"))
+                .chain(self.advice)
+                .collect(),
             patch_type: patch.is_some().then_some("JSONPatch"),
             patch,
             audit_annotations,
@@ -322,6 +328,13 @@ mod tests {
         assert_eq!(response["status"]["details"]["causes"], json!([cause]));
         assert_eq!(response["auditAnnotations"], json!({"code": refusal.code()}));
         assert!(response.get("patch").is_none() && response.get("patchType").is_none());
+    }
+
+    #[test]
+    fn of_very_many_warnings_some_are_told() {
+        let warning = Refusal::at("spec.x", Reason::SkippedField { field: "spec.x".to_owned() });
+        let response = response(Answer { warnings: vec![warning; 10_000], ..Answer::default() });
+        assert_eq!(response["warnings"].as_array().unwrap().len(), MAX_CAUSES);
     }
 
     #[rstest]
