@@ -274,11 +274,12 @@ impl fmt::Display for Reason {
             }
             Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
             Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
+            // An API server drops a warning with control characters, so none of what a policy says is told as it is.
             Self::Excepted { exception, owner, until, days_left, reason } => {
                 match days_left {
-                    Some(0) => write!(f, "exception \"{exception}\" of {owner} ends within a day, at {until}")?,
-                    Some(days) => write!(f, "exception \"{exception}\" of {owner} ends in {days} days, at {until}")?,
-                    None => write!(f, "exception \"{exception}\" of {owner} lets this pass until {until}")?,
+                    Some(0) => write!(f, "exception {exception:?} of {owner:?} ends within a day, at {until}")?,
+                    Some(days) => write!(f, "exception {exception:?} of {owner:?} ends in {days} days, at {until}")?,
+                    None => write!(f, "exception {exception:?} of {owner:?} lets this pass until {until}")?,
                 }
                 write!(f, "; then {}: {reason}", reason.code())
             }
