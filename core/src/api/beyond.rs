@@ -17,7 +17,7 @@ pub struct Injector {
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub images: Vec<String>,
-    /// Names of the volumes whose tokens it can mount. A volume that holds no token or Secret needs no entry.
+    /// Names of the volumes whose tokens it can mount. One without a token needs no entry; a Secret stays refused.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub volumes: Vec<String>,

@@ -7,6 +7,7 @@ use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::check::{Governance, Pod, World, check};
 use perpro_core::decide::credentials::credentials;
 use perpro_core::decide::pod::AgentPod;
+use perpro_core::decide::session::joins;
 use perpro_core::model::SecretOwners;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -143,6 +144,20 @@ fn an_injector_counts_as_far_as_every_policy_of_the_namespace_has_it() {
 }
 
 #[test]
+fn a_container_that_is_added_to_a_running_pod_has_no_token_of_an_injector() {
+    let (identity, owners, policies) = (two_containers(), SecretOwners::default(), [istio(json!({}))]);
+    let ceiling = Ceiling::of("ns", &policies);
+    let context = Context { identity: &identity, owners: &owners, ceiling: &ceiling, now: now() };
+    for name in ["istio-proxy", "debug"] {
+        let mut pod = meshed();
+        pod["spec"]["ephemeralContainers"] = json!([{"name": name, "image": "docker.io/istio/proxyv2:1.27.0",
+            "volumeMounts": [{"name": "istio-token", "mountPath": "/t"}]}]);
+        let refused = joins(&AgentPod::parse(&pod.to_string()).unwrap(), context);
+        assert!(!refused.is_empty() && refused.iter().all(|r| r.code() == "AID011"), "{name}: {refused:?}");
+    }
+}
+
+#[test]
 fn a_pod_keeps_the_token_of_its_sidecar_when_a_policy_takes_the_injector_away() {
     let held = credentials(&AgentPod::parse(&meshed().to_string()).unwrap());
     assert!(is_covered(&held, &two_containers()));
@@ -190,11 +205,23 @@ fn an_exception_lets_pass_what_it_names_and_each_pod_is_told() {
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(codes(&warnings), ["AID066"]);
     let text = &warnings[0];
-    for part in
-        ["spec.volumes", "\"nfs\" of storage-team", "until 2026-08-01T00:00:00Z", "; then AID013: replace"]
-    {
+    for part in [
+        "spec.volumes",
+        "\"nfs\" of \"storage-team\"",
+        "until 2026-08-01T00:00:00Z",
+        "; then AID013: replace",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn a_warning_has_no_control_characters_whatever_a_policy_says() {
+    // An API server drops one that has.
+    let warned =
+        verdict(&mounts_nfs(), &[excepting(json!({"name": "a\u{1b}b", "owner": "me\nand you"}))]).warnings;
+    let text = warned[0].to_string();
+    assert!(text.contains(r#""me\nand you""#) && !text.contains(char::is_control), "{text}");
 }
 
 #[rstest]
@@ -269,11 +296,14 @@ fn a_pod_that_nothing_made_is_known_by_its_own_name() {
 
 #[test]
 fn an_exception_needs_every_policy_of_the_namespace_and_the_first_end_counts() {
-    let mut late = excepting(json!({"name": "late", "expiresAt": "2026-08-20T00:00:00Z"}));
-    late.metadata.name = Some("late".to_owned());
-    let early = excepting(json!({}));
-    assert_eq!(codes(&told(&mounts_nfs(), &[early.clone(), policy("other", json!({}))])), ["AID013"]);
-    for policies in [[late.clone(), early.clone()], [early, late]] {
+    let of = |policy: &str, change: Value| {
+        let mut excepting = excepting(change);
+        excepting.metadata.name = Some(policy.to_owned());
+        excepting
+    };
+    let late = || json!({"name": "late", "expiresAt": "2026-08-20T00:00:00Z"});
+    assert_eq!(codes(&told(&mounts_nfs(), &[of("a", json!({})), policy("b", json!({}))])), ["AID013"]);
+    for policies in [[of("a", late()), of("b", json!({}))], [of("a", json!({})), of("b", late())]] {
         let warned = verdict(&mounts_nfs(), &policies).warnings;
         assert!(warned[0].to_string().contains("\"nfs\""), "{warned:?}");
     }

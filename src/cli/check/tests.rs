@@ -169,7 +169,7 @@ fn an_exception_for_a_workload_is_a_warning_at_what_it_lets_pass() {
     assert_eq!(of("Job/feedback-reader"), [vec![secret, hole], vec![]]);
     let told = told(&[("p.yaml", &excepting("Deployment/feedback-reader")), ("d.yaml", DEPLOYMENT)]);
     assert!(
-        told.contains("exception \"tracing\" of platform ends in 10 days, at 2026-11-11T12:00:00Z"),
+        told.contains("exception \"tracing\" of \"platform\" ends in 10 days, at 2026-11-11T12:00:00Z"),
         "{told}"
     );
 }

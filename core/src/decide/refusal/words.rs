@@ -278,11 +278,12 @@ impl fmt::Display for Reason {
                 f,
                 "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity, and replace the credential: it looks like {what}, and whoever reads the pod has it"
             ),
+            // An API server drops a warning with control characters, so none of what a policy says is told as it is.
             Self::Excepted { exception, owner, until, days_left, reason } => {
                 match days_left {
-                    Some(0) => write!(f, "exception \"{exception}\" of {owner} ends within a day, at {until}")?,
-                    Some(days) => write!(f, "exception \"{exception}\" of {owner} ends in {days} days, at {until}")?,
-                    None => write!(f, "exception \"{exception}\" of {owner} lets this pass until {until}")?,
+                    Some(0) => write!(f, "exception {exception:?} of {owner:?} ends within a day, at {until}")?,
+                    Some(days) => write!(f, "exception {exception:?} of {owner:?} ends in {days} days, at {until}")?,
+                    None => write!(f, "exception {exception:?} of {owner:?} lets this pass until {until}")?,
                 }
                 write!(f, "; then {}: {reason}", reason.code())
             }
