@@ -1,14 +1,16 @@
 //! Identity for AI agents on Kubernetes: the operator, the admission webhook and their tools.
 //!
-//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, manifest} -> perpro-core`; everything
-//! may use `runtime`. The services never import each other. `tests/layers.rs` holds the arrows.
+//! `cli -> services -> {snapshot, cluster} -> perpro-core` and `cli -> {cluster, adopt, manifest, scan} -> perpro-core`;
+//! everything may use `runtime`. The services never import each other. `tests/layers.rs` holds the arrows.
 
+mod adopt;
 mod certs;
 mod cli;
 mod cluster;
 mod controller;
 mod manifest;
 mod runtime;
+mod scan;
 mod snapshot;
 mod webhook;
 

@@ -16,7 +16,7 @@ fn the_committed_definitions_are_the_generated_ones() {
     assert!(status.success());
     let mut names: Vec<_> = fs::read_dir(&fresh).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["agentidentities.yaml", "agentpolicies.yaml"]);
+    assert_eq!(names, ["agentidentities.yaml", "agentpolicies.yaml", "governednamespaces.yaml"]);
     for folder in ["crds", "charts/perpro-crds/files"] {
         let folder = root.join(folder);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), names.len(), "stray file in {}", folder.display());

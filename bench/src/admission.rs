@@ -71,6 +71,17 @@ impl Servers {
         self.with.namespace(GOVERNED, "agents").await?;
         self.with.create("/apis/perpro.dev/v1alpha1/agentpolicies", &objects::policy()).await?;
         self.with.create(&api::identities(GOVERNED), &objects::identity(objects::IDENTITY)).await?;
+        // Until then the policy that keeps other pods off agents' Secrets has nothing to compare.
+        let governed = format!("/apis/perpro.dev/v1alpha1/namespaces/{GOVERNED}/governednamespaces/perpro");
+        wait::until("the Secrets of the identity should be claimed", crate::SOON, async || {
+            match self.with.get(&governed).await {
+                Ok(object) if object["spec"]["claimedSecrets"].as_object().is_some_and(|s| !s.is_empty()) => {
+                    wait::ready(())
+                }
+                other => wait::not_yet(format!("{other:?}")),
+            }
+        })
+        .await?;
         // Also the account by which the API server itself admits pods is made by a controller.
         for place in self.places() {
             wait::until("a pod should be admitted", crate::SOON, async || {

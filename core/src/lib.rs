@@ -9,3 +9,4 @@ pub mod catalogue;
 pub mod decide;
 pub mod model;
 pub mod names;
+pub mod review;

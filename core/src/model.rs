@@ -7,7 +7,7 @@ use crate::decide::credentials::Credential;
 use crate::names;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An AgentIdentity as stored: it has a UID and a generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ impl Identity {
 
 /// To which identity each Secret of a namespace belongs. An index: a namespace may have thousands of identities, and
 /// each decision asks about each Secret of one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretOwners(BTreeMap<String, SecretOwner>);
 
 /// The identity that a Secret belongs to: of those that list it the oldest, the smaller UID among twins.
@@ -147,6 +147,11 @@ impl SecretOwners {
             }
         }
         Self(owners)
+    }
+
+    /// Every Secret that has an owner.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &SecretOwner)> {
+        self.0.iter().map(|(secret, owner)| (secret.as_str(), owner))
     }
 
     /// The owner of a Secret, if there is one.
@@ -264,6 +269,15 @@ impl PodFacts {
     pub fn is_instance_of(&self, identity: &str) -> bool {
         names::is_account_of(&self.account, identity)
     }
+}
+
+/// A pod without identity, as far as others' Secrets are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainPod {
+    /// Name.
+    pub name: String,
+    /// The Secrets that it names.
+    pub secrets: BTreeSet<String>,
 }
 
 /// The controlling owner reference of a pod.

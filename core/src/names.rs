@@ -16,8 +16,15 @@ pub const IDENTITY_LABEL: &str = "perpro.dev/identity";
 pub const AGENT_LABEL: &str = "perpro.dev/agent";
 /// Namespace label: `all` or `agents`.
 pub const ENFORCE_LABEL: &str = "perpro.dev/enforce";
+/// Namespace label: `all` or `agents`; who applies what `enforce` of that value would refuse is warned.
+pub const WARN_LABEL: &str = "perpro.dev/warn";
+/// Namespace label: `all` or `agents`; the audit log tells of pods that `enforce` of that value would refuse.
+pub const AUDIT_LABEL: &str = "perpro.dev/audit";
 /// Prefix of every label and annotation of ours.
 pub const MARK_PREFIX: &str = "perpro.dev/";
+
+/// Name of the GovernedNamespace in each governed namespace.
+pub const GOVERNED: &str = "perpro";
 
 /// Scheduling gate that holds an agent pod until the controller has bound it.
 pub const GATE: &str = "perpro.dev/identity";
@@ -56,6 +63,10 @@ pub const MANAGER: &str = "perpro";
 
 /// Annotation that the kubelet sets on mirror pods (core/v1 `MirrorPodAnnotationKey`).
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// Label that the Deployment controller sets on pods: the end of their ReplicaSet's name (apps/v1
+/// `DefaultDeploymentUniqueLabelKey`).
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// Annotation by which cert-manager knows which CA to write into a webhook configuration.
 pub const CERT_MANAGER_CA: &str = "cert-manager.io/inject-ca-from";

@@ -84,7 +84,10 @@ mod tests {
     #[case(&["instances", "-o", ""], &["wide", "json", "yaml"])]
     #[case(&["instances", "--output", "j"], &["json"])]
     #[case(&["suspend", "bot", "--time"], &["--timeout"])]
+    #[case(&["sca"], &["scan"])]
+    #[case(&["scan", "--fail"], &["--fail-on"])]
     #[case(&["completion", "z"], &["zsh"])]
+    #[case(&["adopt", "deploy/x", "--ow"], &["--owner"])]
     #[case(&["suspend", ""], &[])]
     #[case(&[], &[])]
     fn the_last_word_is_completed_where_it_stands(#[case] words: &[&str], #[case] expected: &[&str]) {

@@ -1,5 +1,6 @@
 //! The command line: one thin file per subcommand.
 
+mod adopt;
 mod certs;
 mod check;
 mod completion;
@@ -15,6 +16,7 @@ mod output;
 mod plugin;
 mod resume;
 mod revoke;
+mod scan;
 mod status;
 mod subject;
 mod suspend;
@@ -48,6 +50,10 @@ enum Command {
     Revoke(revoke::Args),
     /// Say of manifests what admission would say of them, before they are applied
     Check(check::Args),
+    /// Write what a workload needs to run under an identity of its own, from what it uses today
+    Adopt(adopt::Args),
+    /// Say where agents run on borrowed identities, in any cluster; changes nothing
+    Scan(scan::Args),
     /// Say what a code means, why the rule exists and how to get it right
     Explain(explain::Args),
     /// Print the script by which a shell completes these commands
@@ -85,6 +91,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Resume(args) => args.run(),
         Command::Revoke(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Adopt(args) => args.run(),
+        Command::Scan(args) => args.run(),
         Command::Explain(args) => succeeds(args.run()),
         Command::Completion(args) => succeeds(args.run(Cli::command())),
         Command::Crds(args) => succeeds(args.run()),

@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 
 impl Cluster {
-    /// Publishes a warning about an object; the same one again only counts up. An Event that can't
-    /// be written is logged and lost: no decision may wait for it.
+    /// Publishes a warning about an object. One of the same reason and action again only counts up, with the note of
+    /// the first (kube's `Recorder`): so `action` is the code of what is told. An Event that can't be written is
+    /// logged and lost: no decision may wait for it.
     pub(crate) async fn warn(&self, about: &ObjectReference, reason: &str, action: &str, note: &str) {
         let event = Event {
             type_: EventType::Warning,

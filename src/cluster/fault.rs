@@ -47,6 +47,10 @@ writes! {
     ApplyRole = "apply-role",
     /// Write the status of an identity. Controller.
     ReportStatus = "report-status",
+    /// Write the GovernedNamespace of a namespace. Controller.
+    ClaimSecrets = "claim-secrets",
+    /// Delete it. Controller, uninstall Job.
+    ReleaseSecrets = "release-secrets",
     /// Take or renew the leader's Lease. Controller, uninstall Job.
     HoldLease = "hold-lease",
     /// Publish an Event. Controller.

@@ -24,6 +24,7 @@ const PERSON: &str = "person";
 
 const ACCOUNTS: &str = "serviceaccounts";
 const BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
+const GOVERNED: &str = "governednamespaces.perpro.dev";
 const EVENTS: &str = "events.events.k8s.io";
 const IDENTITIES: &str = "agentidentities.perpro.dev";
 const LEASES: &str = "leases.coordination.k8s.io";
@@ -60,6 +61,10 @@ impl Write {
             Self::ReportStatus => {
                 const { &[grant(CONTROLLER, "patch", "agentidentities.perpro.dev/status")] }
             }
+            Self::ClaimSecrets => {
+                const { &[grant(CONTROLLER, "create", GOVERNED), grant(CONTROLLER, "patch", GOVERNED)] }
+            }
+            Self::ReleaseSecrets => const { &[grant(CONTROLLER, "delete", GOVERNED)] },
             Self::HoldLease => {
                 const { &[grant(CONTROLLER, "create", LEASES), grant(CONTROLLER, "update", LEASES)] }
             }

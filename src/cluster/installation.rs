@@ -69,6 +69,15 @@ impl Cluster {
         all_pages(&Api::all(self.client()), names::ENFORCE_LABEL).await
     }
 
+    /// Namespaces that say how agents are governed in them, or what is only told there. A selector knows no "or".
+    pub(crate) async fn labelled_namespaces(&self) -> kube::Result<BTreeMap<String, Namespace>> {
+        let with = |label| async move { all_pages(&Api::<Namespace>::all(self.client()), label).await };
+        let found =
+            tokio::try_join!(self.governed_namespaces(), with(names::WARN_LABEL), with(names::AUDIT_LABEL))?;
+        let all = [found.0, found.1, found.2].into_iter().flatten();
+        Ok(all.map(|namespace| (namespace.name_any(), namespace)).collect())
+    }
+
     /// All pods of a namespace.
     pub(crate) async fn pods(&self, namespace: &str) -> kube::Result<Vec<Pod>> {
         all_pages(&Api::namespaced(self.client(), namespace), "").await

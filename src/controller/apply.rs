@@ -6,6 +6,7 @@ use crate::runtime::metrics::METRICS;
 use crate::snapshot::{Key, pod_facts};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use perpro_core::decide::lifecycle::{Chain, Step};
 use perpro_core::decide::pod::AgentPod;
@@ -30,7 +31,7 @@ impl Controller {
             if let (Some(pod), Some(said)) = (waits, outcome.as_ref().err().and_then(refused)) {
                 // A quota, or somebody's policy: only who reads this can mend it.
                 let reason = Reason::WriteRefused { said };
-                self.tell_of_pod(key, &pod, reason.code(), &told(&reason)).await;
+                self.tell_of_pod(key, world, &pod, reason.code(), &told(&reason)).await;
             }
             let outcome = outcome?;
             if outcome.is_break() {
@@ -46,7 +47,7 @@ impl Controller {
         let cluster = &self.cluster;
         let done = match step {
             Step::Claim { account, pod } => return self.claim(key, world, &account, &pod).await,
-            Step::Reject { pod, refusal } => return self.reject(key, &pod, &[refusal]).await,
+            Step::Reject { pod, refusal } => return self.reject(key, world, &pod, &[refusal]).await,
             Step::MarkStale { account, since } => cluster.mark_stale(namespace, &account, since).await?,
             Step::Bind { account, pod } => return self.bind(world, account, &pod).await,
             Step::Ungate { pod } => {
@@ -118,7 +119,7 @@ impl Controller {
             Err(refusal) => vec![refusal],
         };
         if !refusals.is_empty() {
-            return self.reject(key, pod, &refusals).await;
+            return self.reject(key, world, pod, &refusals).await;
         }
         let done = self.cluster.claim_account(&key.namespace, account, pod).await?;
         if done {
@@ -150,8 +151,14 @@ impl Controller {
     }
 
     /// Says why a gated pod may not start, and deletes it when its time has come.
-    async fn reject(&self, key: &Key, pod: &PodFacts, refusals: &[Refusal]) -> kube::Result<Outcome> {
-        self.tell_of_pod(key, pod, refusals[0].code(), &summary(refusals)).await;
+    async fn reject(
+        &self,
+        key: &Key,
+        world: &World,
+        pod: &PodFacts,
+        refusals: &[Refusal],
+    ) -> kube::Result<Outcome> {
+        self.tell_of_pod(key, world, pod, refusals[0].code(), &summary(refusals)).await;
         if let Some(at) = self.rejected.lock().await.deleted_at(key, Timestamp::now()) {
             return Ok(ControlFlow::Break(Some(at)));
         }
@@ -168,13 +175,16 @@ impl Controller {
         Ok(STOPPED)
     }
 
-    /// Tells whoever made the pod, since the pod goes; the pod itself where nobody did.
-    async fn tell_of_pod(&self, key: &Key, pod: &PodFacts, code: &'static str, text: &str) {
+    /// Tells whoever made the pod, since the pod goes; the pod itself where nobody did. And the identity.
+    async fn tell_of_pod(&self, key: &Key, world: &World, pod: &PodFacts, code: &'static str, text: &str) {
         let (api_version, kind, name, uid) = match &pod.controller {
             Some(c) => (c.api_version.as_str(), c.kind.as_str(), c.name.as_str(), c.uid.as_str()),
             None => ("v1", "Pod", pod.name.as_str(), pod.uid.as_str()),
         };
-        if self.tell(about(key, [api_version, kind, name, uid]), text).await {
+        if self.tell(about(key, [api_version, kind, name, uid]), code, text).await {
+            if let Some(identity) = &world.identity {
+                self.tell_identity(key, identity, "IdentityRefused", code, text).await;
+            }
             METRICS.claims_refused.inc([code]);
             tracing::warn!(
                 namespace = key.namespace,
@@ -191,9 +201,7 @@ impl Controller {
     /// Tells who looks at the identity that its Role can't be written.
     pub(super) async fn tell_of_role(&self, key: &Key, identity: &Identity, said: &str) {
         let reason = Reason::WriteRefused { said: said.to_owned() };
-        let api_version = format!("{}/{}", names::GROUP, names::VERSION);
-        let about = about(key, [&api_version, "AgentIdentity", &identity.name, &identity.uid]);
-        if self.tell(about, &told(&reason)).await {
+        if self.tell(about_identity(key, identity), reason.code(), &told(&reason)).await {
             tracing::warn!(
                 namespace = key.namespace,
                 identity = key.identity,
@@ -203,12 +211,26 @@ impl Controller {
         }
     }
 
+    /// Tells who looks at the identity what went wrong with it in this pass.
+    pub(super) async fn tell_of_conditions(&self, key: &Key, identity: &Identity, news: &[Condition]) {
+        for Condition { reason, message, .. } in news {
+            self.tell_identity(key, identity, reason, reason, message).await;
+        }
+    }
+
+    /// The same of one thing, at most once a minute.
+    async fn tell_identity(&self, key: &Key, identity: &Identity, reason: &str, what: &str, text: &str) {
+        if self.rejected.lock().await.is_due(&identity.uid, what, Timestamp::now()) {
+            self.cluster.warn(&about_identity(key, identity), reason, what, text).await;
+        }
+    }
+
     /// Publishes what was not said about this object already; whether it did.
-    async fn tell(&self, about: ObjectReference, text: &str) -> bool {
+    async fn tell(&self, about: ObjectReference, code: &str, text: &str) -> bool {
         let uid = about.uid.clone().unwrap_or_default();
         let news = self.rejected.lock().await.is_news(&uid, text, Timestamp::now());
         if news {
-            self.cluster.warn(&about, "IdentityRefused", "Claim", text).await;
+            self.cluster.warn(&about, "IdentityRefused", code, text).await;
         }
         news
     }
@@ -218,6 +240,11 @@ impl Controller {
 fn told(reason: &Reason) -> String {
     let code = reason.code();
     explained(format!("{code} {reason}"), code)
+}
+
+fn about_identity(key: &Key, identity: &Identity) -> ObjectReference {
+    let api_version = format!("{}/{}", names::GROUP, names::VERSION);
+    about(key, [&api_version, "AgentIdentity", &identity.name, &identity.uid])
 }
 
 fn about(key: &Key, [api_version, kind, name, uid]: [&str; 4]) -> ObjectReference {

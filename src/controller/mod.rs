@@ -4,6 +4,7 @@
 //! its instances; [`queue`] says which and when, [`pass`] observes, plans and applies.
 
 mod apply;
+mod claims;
 mod leader;
 mod older;
 mod pass;
@@ -37,7 +38,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let cluster = Cluster::connect().await?;
     let (touch, touched) = mpsc::unbounded_channel();
-    let mut watches = Watches::new(Some(touch));
+    let mut watches = Watches::new(Some(touch.clone()));
     let snapshot = Snapshot::start(&cluster.client(), &mut watches);
     let instances = Instances::start(&cluster.client(), &mut watches, &lease.namespace);
     let readiness = Readiness::default();
@@ -50,14 +51,16 @@ pub(crate) async fn run(
     };
     METRICS.leader.set([], 0.0);
     let older = older::count(cluster.clone(), instances.clone());
-    let controller = Arc::new(Controller::new(cluster.clone(), snapshot, instances));
+    let controller = Arc::new(Controller::new(cluster.clone(), snapshot, instances, touch));
     let guard = cluster.clone();
     let candidate = Candidate::new(cluster, lease, replica)?;
 
     let lead = async {
-        let started = async { tokio::join!(watches.synced(), guard.guarded(Probe::Binding)) };
-        if stop.run_until_cancelled(started).await.is_none() {
-            return Ok(());
+        let synced = watches.synced();
+        tokio::select! {
+            error = watches.ended() => return Err(error),
+            _ = async { tokio::join!(synced, guard.guarded(Probe::Binding)) } => {}
+            () = stop.cancelled() => return Ok(()),
         }
         readiness.set();
         let Some(term) = candidate.elected(&stop).await else { return Ok(()) };

@@ -1,9 +1,10 @@
 //! One pass over one identity: observe, plan, and have it applied ([`super::apply`]).
 
+use super::claims::Namespaces;
 use super::recent::Recent;
 use super::rejected::Rejected;
 use crate::cluster::{Cluster, Subject, refused};
-use crate::snapshot::{Instances, Key, Snapshot};
+use crate::snapshot::{Instances, Key, Snapshot, Touched};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use perpro_core::api::{AgentIdentityStatus, AgentPolicy};
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Chains of one pass that are applied at once.
 const CHAINS: usize = 16;
@@ -28,8 +30,11 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// Everything a pass needs.
 pub(super) struct Controller {
     pub(super) cluster: Cluster,
-    snapshot: Snapshot,
-    instances: Instances,
+    pub(super) snapshot: Snapshot,
+    pub(super) instances: Instances,
+    /// Says what else to look at.
+    pub(super) touch: UnboundedSender<Touched>,
+    pub(super) known: Namespaces,
     pub(super) rejected: Mutex<Rejected>,
     /// Accounts whose binding our watch may not have shown yet.
     pub(super) bound: Mutex<Recent<String>>,
@@ -50,11 +55,18 @@ pub(super) struct World {
 }
 
 impl Controller {
-    pub(super) fn new(cluster: Cluster, snapshot: Snapshot, instances: Instances) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        snapshot: Snapshot,
+        instances: Instances,
+        touch: UnboundedSender<Touched>,
+    ) -> Self {
         Self {
             cluster,
             snapshot,
             instances,
+            touch,
+            known: Namespaces::default(),
             rejected: Mutex::default(),
             bound: Mutex::default(),
             counted: Mutex::default(),
@@ -140,7 +152,7 @@ impl Controller {
     fn observe(&self, key: &Key) -> World {
         World {
             governed: self.instances.governed(&key.namespace),
-            identity: self.snapshot.identity(key),
+            identity: self.snapshot.identity(key).map(|identity| Identity::clone(&identity)),
             owners: self.snapshot.secret_owners(&key.namespace),
             policies: self.snapshot.policies(),
             pods: self.instances.pods(key),
@@ -170,11 +182,13 @@ impl Controller {
         let Some(identity) = world.identity.as_ref().filter(|i| !i.deleting) else { return Ok(None) };
         let previous = self.snapshot.status(key);
         let ceiling = world.ceiling(key);
+        let claims = if world.governed { Some(self.claims(&key.namespace).await?) } else { None };
         let status =
-            status::status(world.context(identity, &ceiling), world.governed, plan, previous.as_ref());
+            status::status(world.context(identity, &ceiling), claims.as_ref(), plan, previous.as_ref());
         if previous.as_ref() == Some(&status) {
             return Ok(None);
         }
+        let news: Vec<_> = status::news(&status, previous.as_ref()).into_iter().cloned().collect();
         // Fewer is told at once: power that has ended must not look as if it went on.
         let more = previous.filter(|old| old.instances < status.instances);
         let counted = more.map(|old| AgentIdentityStatus { instances: status.instances, ..old });
@@ -184,6 +198,7 @@ impl Controller {
             return Ok(Some(due));
         }
         self.cluster.write_status(identity, &status).await?;
+        self.tell_of_conditions(key, identity, &news).await;
         self.counted.lock().await.written(key.clone(), world.now);
         Ok(None)
     }

@@ -37,56 +37,89 @@ pub(super) async fn work(
     let mut names = HashMap::new();
     let mut news = Vec::new();
     for key in controller.keys() {
-        queue.at(key, Duration::ZERO);
+        queue.at(About::Identity(key), Duration::ZERO);
+    }
+    for namespace in controller.namespaces().await {
+        queue.at(About::Namespace(namespace), Duration::ZERO);
     }
     loop {
         while running.len() < PASSES
-            && let Some(key) = queue.begin()
+            && let Some(about) = queue.begin()
         {
-            let (controller, pass) = (controller.clone(), key.clone());
+            let (controller, pass) = (controller.clone(), about.clone());
             let task = running.spawn(async move {
                 let began = Instant::now();
-                let result = controller.pass(&pass).await;
+                let result = match &pass {
+                    About::Identity(key) => controller.pass(key).await,
+                    About::Namespace(namespace) => controller.pass_namespace(namespace).await,
+                };
                 let name = if result.is_ok() { "done" } else { "failed" };
                 METRICS.pass_seconds.observe([name], began.elapsed());
                 result
             });
-            names.insert(task.id(), key);
+            names.insert(task.id(), about);
         }
         METRICS.queue_depth.set([], queue.depth() as f64);
         tokio::select! {
             () = stop.cancelled() => break,
             1.. = touched.recv_many(&mut news, NEWS) => {
                 for touched in news.drain(..).collect::<BTreeSet<_>>() {
-                    match touched {
-                        Touched::Identity(key) => queue.at(key, Duration::ZERO),
+                    let (keys, namespace) = match touched {
+                        Touched::Identity(key) => (vec![key.clone()], Some(key.namespace)),
                         Touched::Namespace(namespace) => {
                             let here = controller.keys().into_iter().filter(|k| k.namespace == namespace);
-                            here.for_each(|key| queue.at(key, Duration::ZERO));
+                            (here.collect(), Some(namespace))
                         }
-                        Touched::Everything => {
-                            controller.keys().into_iter().for_each(|key| queue.at(key, Duration::ZERO));
-                        }
+                        Touched::Everything => (controller.keys().into_iter().collect(), None),
+                    };
+                    keys.into_iter().for_each(|key| queue.at(About::Identity(key), Duration::ZERO));
+                    if let Some(namespace) = namespace.filter(|n| controller.minds(n)) {
+                        queue.at(About::Namespace(namespace), Duration::ZERO);
                     }
                 }
             },
             Some(expired) = queue.later.next() => queue.is_due(expired.into_inner()),
             Some(done) = running.join_next_with_id() => {
                 let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-                let Some(key) = names.remove(&id) else { continue };
+                let Some(about) = names.remove(&id) else { continue };
                 // A bug in one pass must not stop the others, nor make a busy loop.
                 let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| describe(&e)));
                 match outcome {
-                    Ok(wake_at) => queue.finish(key, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
+                    Ok(wake_at) => queue.finish(about, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
                     Err(error) => {
-                        tracing::warn!(namespace = key.namespace, identity = key.identity, error, "a pass failed and is tried again");
-                        queue.fail(key);
+                        tracing::warn!(namespace = about.namespace(), identity = about.identity(), error, "a pass failed and is tried again");
+                        queue.fail(about);
                     }
                 }
             },
         }
     }
     while running.join_next().await.is_some() {}
+}
+
+/// What a pass is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum About {
+    /// An identity and its instances.
+    Identity(Key),
+    /// A namespace: its GovernedNamespace.
+    Namespace(String),
+}
+
+impl About {
+    fn namespace(&self) -> &str {
+        match self {
+            Self::Identity(key) => &key.namespace,
+            Self::Namespace(namespace) => namespace,
+        }
+    }
+
+    fn identity(&self) -> Option<&str> {
+        match self {
+            Self::Identity(key) => Some(&key.identity),
+            Self::Namespace(_) => None,
+        }
+    }
 }
 
 fn until(at: Timestamp) -> Duration {
@@ -97,16 +130,16 @@ fn until(at: Timestamp) -> Duration {
 #[derive(Default)]
 struct Queue {
     now: Turns,
-    later: DelayQueue<Key>,
-    waiting: HashMap<Key, (delay_queue::Key, tokio::time::Instant)>,
-    running: HashSet<Key>,
-    touched_meanwhile: HashSet<Key>,
-    failures: HashMap<Key, u32>,
+    later: DelayQueue<About>,
+    waiting: HashMap<About, (delay_queue::Key, tokio::time::Instant)>,
+    running: HashSet<About>,
+    touched_meanwhile: HashSet<About>,
+    failures: HashMap<About, u32>,
 }
 
 impl Queue {
     /// Looks at `key` after `wait`, or earlier if that was said before.
-    fn at(&mut self, key: Key, wait: Duration) {
+    fn at(&mut self, key: About, wait: Duration) {
         if self.running.contains(&key) {
             self.touched_meanwhile.insert(key);
             return;
@@ -136,7 +169,7 @@ impl Queue {
     }
 
     /// The time that `key` waited for has come.
-    fn is_due(&mut self, key: Key) {
+    fn is_due(&mut self, key: About) {
         self.waiting.remove(&key);
         self.now.push(key);
     }
@@ -146,18 +179,18 @@ impl Queue {
         self.now.len() + self.touched_meanwhile.len()
     }
 
-    fn begin(&mut self) -> Option<Key> {
+    fn begin(&mut self) -> Option<About> {
         let key = self.now.pop()?;
         self.running.insert(key.clone());
         Some(key)
     }
 
-    fn finish(&mut self, key: Key, wait: Duration) {
+    fn finish(&mut self, key: About, wait: Duration) {
         self.failures.remove(&key);
         self.end(key, wait);
     }
 
-    fn fail(&mut self, key: Key) {
+    fn fail(&mut self, key: About) {
         let failures = self.failures.entry(key.clone()).or_default();
         *failures = (*failures + 1).min(16);
         // What changed meanwhile may be what it failed for, or a suspension: that waits only once.
@@ -166,24 +199,24 @@ impl Queue {
         self.end(key, wait);
     }
 
-    fn end(&mut self, key: Key, wait: Duration) {
+    fn end(&mut self, key: About, wait: Duration) {
         self.running.remove(&key);
         let touched = self.touched_meanwhile.remove(&key);
         self.at(key, if touched { Duration::ZERO } else { wait });
     }
 }
 
-/// Keys in the order in which they came, but that namespaces take turns.
+/// Abouts in the order in which they came, but that namespaces take turns.
 #[derive(Default)]
 struct Turns {
     /// Never an empty one.
-    lanes: HashMap<String, VecDeque<Key>>,
+    lanes: HashMap<String, VecDeque<About>>,
     namespaces: VecDeque<String>,
-    all: HashSet<Key>,
+    all: HashSet<About>,
 }
 
 impl Turns {
-    fn contains(&self, key: &Key) -> bool {
+    fn contains(&self, key: &About) -> bool {
         self.all.contains(key)
     }
 
@@ -191,18 +224,18 @@ impl Turns {
         self.all.len()
     }
 
-    fn push(&mut self, key: Key) {
+    fn push(&mut self, key: About) {
         if !self.all.insert(key.clone()) {
             return;
         }
-        let lane = self.lanes.entry(key.namespace.clone()).or_default();
+        let lane = self.lanes.entry(key.namespace().to_owned()).or_default();
         if lane.is_empty() {
-            self.namespaces.push_back(key.namespace.clone());
+            self.namespaces.push_back(key.namespace().to_owned());
         }
         lane.push_back(key);
     }
 
-    fn pop(&mut self) -> Option<Key> {
+    fn pop(&mut self) -> Option<About> {
         let namespace = self.namespaces.pop_front()?;
         let lane = self.lanes.get_mut(&namespace)?;
         let key = lane.pop_front()?;
@@ -220,11 +253,11 @@ impl Turns {
 mod tests {
     use super::*;
 
-    fn key_of(namespace: &str, identity: &str) -> Key {
-        Key { namespace: namespace.to_owned(), identity: identity.to_owned() }
+    fn key_of(namespace: &str, identity: &str) -> About {
+        About::Identity(Key { namespace: namespace.to_owned(), identity: identity.to_owned() })
     }
 
-    fn key() -> Key {
+    fn key() -> About {
         key_of("ns", "a")
     }
 
@@ -285,11 +318,11 @@ mod tests {
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
         assert_eq!(order.len(), 1003);
-        let first: Vec<_> = order[..7].iter().map(|k| k.namespace.as_str()).collect();
+        let first: Vec<_> = order[..7].iter().map(|k| k.namespace()).collect();
         assert_eq!(first, ["many", "few", "one", "many", "few", "many", "many"]);
-        let many = order.iter().filter(|k| k.namespace == "many");
+        let many = order.iter().filter(|k| k.namespace() == "many");
         assert!(
-            many.enumerate().all(|(i, k)| k.identity == format!("bot-{i}")),
+            many.enumerate().all(|(i, k)| k.identity() == Some(format!("bot-{i}").as_str())),
             "in the order in which they came"
         );
     }

@@ -11,12 +11,15 @@ const BACKOFF: (SignedDuration, SignedDuration) =
     (SignedDuration::from_secs(10), SignedDuration::from_mins(5));
 /// When the same is said again. Events live for an hour.
 const SAID_AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// When an identity is told again of the same code or condition, of whatever pod.
+const IDENTITY_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// Most that is remembered.
 const MOST: usize = 1000;
 
 #[derive(Default)]
 pub(super) struct Rejected {
     told: HashMap<String, (String, Timestamp)>,
+    identities: HashMap<(String, String), Timestamp>,
     waits: HashMap<Key, (SignedDuration, Timestamp)>,
 }
 
@@ -32,6 +35,19 @@ impl Rejected {
         }
         self.told.insert(uid.to_owned(), (text.to_owned(), now));
         true
+    }
+
+    /// Whether the identity with this UID was told nothing of `what` for a minute.
+    pub(super) fn is_due(&mut self, uid: &str, what: &str, now: Timestamp) -> bool {
+        if self.identities.len() >= MOST {
+            self.identities.clear();
+        }
+        let key = (uid.to_owned(), what.to_owned());
+        let due = self.identities.get(&key).is_none_or(|at| now.duration_since(*at) >= IDENTITY_AGAIN);
+        if due {
+            self.identities.insert(key, now);
+        }
+        due
     }
 
     /// `None` when a rejected pod of this identity is to be deleted now, else when.
@@ -73,6 +89,17 @@ mod tests {
         assert!(rejected.is_news("pod-1", "suspended", at(601)));
         (0..2 * MOST).for_each(|i| assert!(rejected.is_news(&format!("other-{i}"), "expired", at(0))));
         assert!(rejected.told.len() <= MOST);
+    }
+
+    #[test]
+    fn an_identity_is_told_of_a_code_at_most_once_a_minute() {
+        let mut rejected = Rejected::default();
+        assert!(rejected.is_due("u", "AID012", at(0)) && rejected.is_due("u", "AID004", at(1)));
+        assert!(rejected.is_due("v", "AID012", at(2)));
+        assert!(!rejected.is_due("u", "AID012", at(59)) && rejected.is_due("u", "AID012", at(60)));
+        assert!(!rejected.is_due("u", "AID012", at(61)));
+        (0..2 * MOST).for_each(|i| assert!(rejected.is_due("u", &i.to_string(), at(0))));
+        assert!(rejected.identities.len() <= MOST);
     }
 
     #[test]

@@ -88,6 +88,11 @@ async fn end(cluster: &Cluster, names: &Names, limit: Duration) -> anyhow::Resul
         sweep(cluster, left).await;
         tokio::time::sleep(AGAIN).await;
     }
+    let recorded = told(cluster.recorded_namespaces().await, || "can't list GovernedNamespaces".to_owned())?;
+    for namespace in recorded {
+        let released = cluster.release_secrets(&namespace).await;
+        told(released, || format!("can't delete the GovernedNamespace of \"{namespace}\""))?;
+    }
     for secret in &names.secrets {
         let deleted = cluster.delete_certificate(namespace, secret).await;
         told(deleted, || format!("can't delete Secret \"{secret}\""))?;

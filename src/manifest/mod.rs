@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod corpus;
+mod edit;
 mod fields;
 mod node;
 mod object;
@@ -12,8 +13,9 @@ mod scalar;
 mod text;
 mod yaml;
 
-pub(crate) use node::{Lines, Node};
+pub(crate) use node::{Data, Field, Lines, Node};
 pub(crate) use object::Object;
 pub(crate) use pods::templates;
+pub(crate) use scalar::is_text;
 pub(crate) use text::{Manifest, read};
 pub(crate) use yaml::Problem;

@@ -27,6 +27,11 @@ pub(super) fn resolve(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>)
     plain(&text).map(|p| p.unwrap_or_else(|| Data::Text(text.into_owned())))
 }
 
+/// Whether kubectl reads it as text where it stands without quotes.
+pub(crate) fn is_text(text: &str) -> bool {
+    matches!(plain(text), Ok(None))
+}
+
 /// What a plain scalar is if it is no text.
 fn plain(text: &str) -> Result<Option<Data>, String> {
     Ok(Some(match text {

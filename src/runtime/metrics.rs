@@ -119,11 +119,13 @@ metrics! {
     build_info: Gauge ["version"] = "build_info",
         "Always 1; which version runs";
     admissions: Counter ["path", "verdict", "code"] = "admissions",
-        "Answers of the webhook: admitted, refused (with the first code), malformed, or abandoned because nobody waited any more";
+        "Answers of the webhook: admitted, refused (with the first code), would-refuse (only told, with the first code), malformed, or abandoned because nobody waited any more";
     admission_seconds: Histogram ["path"] = "admission_duration_seconds",
         "How long the webhook took to answer";
     writes: Counter ["write", "outcome"] = "writes",
         "Writes to the API server: done, conflict (somebody was faster), gone, refused (any other 4xx), or failed";
+    exceptions: Counter ["code"] = "exceptions",
+        "Violations with which pods were admitted all the same, by an exception of the AgentPolicies";
     claims_refused: Counter ["code"] = "claims_refused",
         "Gated pods that the controller refused, once per pod and reason";
     pass_seconds: Histogram ["result"] = "pass_duration_seconds",
@@ -171,6 +173,11 @@ impl Admission {
     /// Answered: refused with `code`, or admitted.
     pub(crate) fn decided(mut self, code: Option<&'static str>) {
         self.outcome = code.map_or(("admitted", ""), |code| ("refused", code));
+    }
+
+    /// Answered: nothing is refused here, and pods are later, or would be.
+    pub(crate) fn would_refuse(mut self, code: &'static str) {
+        self.outcome = ("would-refuse", code);
     }
 
     /// Not to be answered: the request is none.
@@ -289,14 +296,19 @@ mod tests {
         Admission::begin("/test").malformed();
         Admission::begin("/test").decided(None);
         Admission::begin("/test").decided(Some("AID001"));
+        Admission::begin("/test").would_refuse("AID001");
         let page = METRICS.render();
-        for verdict in
-            ["abandoned\",code=\"", "malformed\",code=\"", "admitted\",code=\"", "refused\",code=\"AID001"]
-        {
+        for verdict in [
+            "abandoned\",code=\"",
+            "malformed\",code=\"",
+            "admitted\",code=\"",
+            "refused\",code=\"AID001",
+            "would-refuse\",code=\"AID001",
+        ] {
             let line = format!("perpro_admissions_total{{path=\"/test\",verdict=\"{verdict}\"}} 1");
             assert!(page.contains(&line), "{line} is missing in\n{page}");
         }
-        assert!(page.contains("perpro_admission_duration_seconds_count{path=\"/test\"} 4"));
+        assert!(page.contains("perpro_admission_duration_seconds_count{path=\"/test\"} 5"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Snapshot {
         let identities = self.identities.state();
         let policies = self.policies();
         let state = |object: &AgentIdentity| identity_state(object, &policies, now);
-        let states = identities.iter().map(|i| i.0.as_ref().map_or("unreadable", state));
+        let states = identities.iter().map(|i| i.object().map_or("unreadable", state));
         let states: Vec<_> = states.collect();
         for state in IDENTITY_STATES {
             METRICS.identities.set([state], count(&states, state));
@@ -67,7 +67,7 @@ fn identity_state(object: &AgentIdentity, policies: &[Arc<AgentPolicy>], now: Ti
 }
 
 /// `None` for a pod that wears the label and runs under an account that perpro did not mint.
-fn instance_state(pod: &Pod) -> Option<&'static str> {
+pub(super) fn instance_state(pod: &Pod) -> Option<&'static str> {
     let identity = pod.labels().get(names::IDENTITY_LABEL)?;
     let facts = convert::pod_facts(pod).filter(|p| p.is_instance_of(identity))?;
     Some(match (facts.finished, facts.deletion.is_some(), facts.gated) {

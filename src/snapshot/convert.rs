@@ -1,12 +1,12 @@
 //! API objects as the core's model.
 
+use super::known::Known;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodStatus, ServiceAccount, Volume};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
-use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
-use perpro_core::api::{AgentIdentity, PermissionRule};
+use perpro_core::api::PermissionRule;
 use perpro_core::decide::credentials::credentials;
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::model::{Account, Binding, Claim, ControllerRef, Deletion, PodFacts};
@@ -28,7 +28,8 @@ pub(super) fn trim_annotations(object: &mut impl ResourceExt) {
 }
 
 /// The same; one that can't be read has only its metadata.
-pub(super) fn trim_identity(object: &mut DeserializeGuard<AgentIdentity>) {
+pub(super) fn trim_identity(known: &mut Known) {
+    let object = known.object_mut();
     match &mut object.0 {
         Ok(identity) => trim_annotations(identity),
         Err(_) => trim_annotations(object),

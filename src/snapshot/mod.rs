@@ -3,6 +3,7 @@
 
 mod census;
 mod convert;
+mod known;
 mod owners;
 mod remains;
 mod watch;
@@ -13,12 +14,12 @@ pub(crate) use watch::{Touched, Watches};
 
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use known::Known;
 use kube::api::PartialObjectMeta;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use owners::Owners;
-use perpro_core::api::{AgentIdentity, AgentIdentityStatus, AgentPolicy, PermissionRule};
+use perpro_core::api::{AgentIdentityStatus, AgentPolicy, PermissionRule};
 use perpro_core::model::{Account, Binding, Identity, PodFacts, SecretOwners};
 use perpro_core::names;
 use std::collections::BTreeSet;
@@ -43,7 +44,7 @@ pub(crate) struct Key {
 /// refused. A policy that can't be read stalls everything, since without it a ceiling is gone.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
-    identities: Store<DeserializeGuard<AgentIdentity>>,
+    identities: Store<Known>,
     owners: Owners,
     policies: Store<AgentPolicy>,
     accounts: Store<PartialObjectMeta<ServiceAccount>>,
@@ -71,30 +72,38 @@ impl Snapshot {
     }
 
     /// The identity of that name, if there is one.
-    pub(crate) fn identity(&self, key: &Key) -> Option<Identity> {
-        self.object(key)?.0.as_ref().ok().and_then(Identity::from_object)
+    pub(crate) fn identity(&self, key: &Key) -> Option<Arc<Identity>> {
+        self.known(key)?.identity()
     }
 
     /// The status of the identity of that name.
     pub(crate) fn status(&self, key: &Key) -> Option<AgentIdentityStatus> {
-        self.object(key)?.0.as_ref().ok()?.status.clone()
+        self.known(key)?.object()?.status.clone()
     }
 
-    fn object(&self, key: &Key) -> Option<Arc<DeserializeGuard<AgentIdentity>>> {
+    fn known(&self, key: &Key) -> Option<Arc<Known>> {
         self.identities.get(&ObjectRef::new(&key.identity).within(&key.namespace))
     }
 
     /// All identities of the cluster.
     pub(crate) fn identities(&self) -> Vec<Identity> {
-        self.identities.state().iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
+        self.identities.state().iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
+    }
+
+    /// All identities of a namespace.
+    pub(crate) fn identities_of(&self, namespace: &str) -> Vec<Identity> {
+        let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
+        here.iter().filter_map(|i| Identity::from_object(i.object()?)).collect()
+    }
+
+    /// How many identities a namespace has.
+    pub(crate) fn identity_count(&self, namespace: &str) -> usize {
+        self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace)).len()
     }
 
     /// To whom the Secrets of a namespace belong.
     pub(crate) fn secret_owners(&self, namespace: &str) -> Arc<SecretOwners> {
-        self.owners.of(namespace, || {
-            let here = self.identities.state_filter(|i| i.meta().namespace.as_deref() == Some(namespace));
-            here.iter().filter_map(|i| Identity::from_object(i.0.as_ref().ok()?)).collect()
-        })
+        self.owners.of(namespace, || self.identities_of(namespace))
     }
 
     /// Every identity that is there, or has accounts.
@@ -188,6 +197,26 @@ impl Instances {
     pub(crate) fn terminating(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(&ObjectRef::new(namespace));
         found.is_some_and(|n| n.metadata.deletion_timestamp.is_some())
+    }
+
+    /// What a governed namespace enforces: all or agents.
+    pub(crate) fn enforces(&self, namespace: &str) -> Option<String> {
+        let found = self.namespaces.get(&ObjectRef::new(namespace)).filter(|_| self.governed(namespace))?;
+        found.labels().get(names::ENFORCE_LABEL).cloned()
+    }
+
+    /// Namespaces that enforce identities.
+    pub(crate) fn all_governed(&self) -> Vec<String> {
+        let names = self.namespaces.state().into_iter().map(|n| n.name_any());
+        names.filter(|n| self.governed(n)).collect()
+    }
+
+    /// How many instances a namespace has, and how many of them wait at their gate.
+    pub(crate) fn count(&self, namespace: &str) -> (usize, usize) {
+        let here = self.pods.state_filter(|p| p.metadata.namespace.as_deref() == Some(namespace));
+        let states: Vec<_> = here.iter().filter_map(|p| census::instance_state(p)).collect();
+        let count = |state: &str| states.iter().filter(|s| **s == state).count();
+        (states.len() - count("finished"), count("gated"))
     }
 
     /// Whether a namespace enforces identities.

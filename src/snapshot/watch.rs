@@ -1,12 +1,12 @@
 //! Watches that fill stores and say which identity to look at again.
 
+use super::known::Known;
 use super::{Key, key_of};
 use crate::runtime::lean::Lean;
 use crate::runtime::metrics::METRICS;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, PartialObjectMeta};
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
@@ -60,9 +60,14 @@ impl Watches {
     }
 
     /// Waits until every store holds what was there when its watch began.
-    pub(crate) async fn synced(&self) {
-        // The sender lives as long as we do.
-        let _ = self.unread.subscribe().wait_for(BTreeSet::is_empty).await;
+    pub(crate) fn synced(&self) -> impl Future<Output = ()> + use<> {
+        let mut unread = self.unread.subscribe();
+        async move {
+            // Without its sender there is no watch: `ended` tells.
+            if unread.wait_for(BTreeSet::is_empty).await.is_err() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// What they have not read yet.
@@ -157,11 +162,11 @@ pub(crate) trait Concerns {
     }
 }
 
-impl Concerns for DeserializeGuard<perpro_core::api::AgentIdentity> {
+impl Concerns for Known {
     /// A new spec concerns the whole namespace: which identity owns a Secret depends on all of
     /// them. Our own status write and annotations concern only itself.
     fn concerns(&self) -> Option<Touched> {
-        let observed = self.0.as_ref().ok().and_then(|i| i.status.as_ref()?.observed_generation);
+        let observed = self.object().and_then(|i| i.status.as_ref()?.observed_generation);
         let namespace = self.namespace()?;
         if observed.is_none() || observed != self.meta().generation {
             return Some(Touched::Namespace(namespace));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// Writes of AgentIdentities. One that does nothing but suspend them never comes here: whoever pulls
 /// the plug must not need us.
 pub(super) const SUBJECT: Subject = Subject {
-    group: names::GROUP,
+    groups: &[names::GROUP],
     version: names::VERSION,
     kinds: &["AgentIdentity"],
     namespaced: true,

@@ -1,8 +1,10 @@
 //! The admission webhook: decides on agent pods as they are created, mints their accounts and
 //! patches them. Replicas are equal; there is no leader.
 
+mod advice;
 #[cfg(test)]
 mod corpus;
+mod excepted;
 mod identities;
 mod pods;
 mod policies;
@@ -42,6 +44,11 @@ const MUTATE_IDENTITIES: &str = "/mutate/identities";
 const VALIDATE_IDENTITIES: &str = "/validate/identities";
 const VALIDATE_POLICIES: &str = "/validate/policies";
 const VALIDATE_SESSIONS: &str = "/validate/sessions";
+// What is only told. The namespace's labels are not in a review, so the configuration chooses the path by them.
+const ADVISE_ENFORCED: &str = "/advise/enforced/templates";
+const ADVISE_WARNED: &str = "/advise/warned/templates";
+const WARN_PODS: &str = "/advise/warned/pods";
+const AUDIT_PODS: &str = "/advise/audited/pods";
 
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
@@ -103,11 +110,13 @@ pub(crate) async fn serve(
     let server = server.serve(routes(Arc::new(webhook), stop.clone()).into_make_service());
     tokio::pin!(server, health);
 
+    let synced = watches.synced();
     tracing::info!(%listen, "serving; reading identities, policies and accounts");
     tokio::select! {
         result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
         result = &mut health => return result,
-        () = async { tokio::join!(watches.synced(), cluster.guarded(Probe::Account)); } => {}
+        error = watches.ended() => return Err(error),
+        () = async { tokio::join!(synced, cluster.guarded(Probe::Account)); } => {}
         () = stop.cancelled() => return Ok(()),
     }
     readiness.set();
@@ -155,6 +164,10 @@ fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
         .route(VALIDATE_IDENTITIES, post(validate_identity))
         .route(VALIDATE_POLICIES, post(validate_policy))
         .route(VALIDATE_SESSIONS, post(validate_session))
+        .route(ADVISE_ENFORCED, post(advise_enforced))
+        .route(ADVISE_WARNED, post(advise_warned))
+        .route(WARN_PODS, post(warn_pod))
+        .route(AUDIT_PODS, post(audit_pod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
@@ -173,7 +186,11 @@ async fn mutate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Respons
 }
 
 async fn validate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
-    answer(VALIDATE_PODS, &body, &pods::SUBJECT, async |review| webhook.validate(review).await).await
+    let admission = Admission::begin(VALIDATE_PODS);
+    match Review::of_pod(&body, &pods::SUBJECT) {
+        Ok((review, pod)) => said(admission, &review, webhook.validate(&review, pod).await),
+        Err(error) => not_said(admission, error),
+    }
 }
 
 async fn mutate_identity(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
@@ -194,6 +211,24 @@ async fn validate_session(State(webhook): State<Arc<Webhook>>, body: Bytes) -> R
     answer(VALIDATE_SESSIONS, &body, &sessions::SUBJECT, decide).await
 }
 
+async fn advise_enforced(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
+    let advise = async |review: &Review<'_>| webhook.advise(review, true).await;
+    answer(ADVISE_ENFORCED, &body, &advice::TEMPLATES, advise).await
+}
+
+async fn advise_warned(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
+    let advise = async |review: &Review<'_>| webhook.advise(review, false).await;
+    answer(ADVISE_WARNED, &body, &advice::TEMPLATES, advise).await
+}
+
+async fn warn_pod(body: Bytes) -> Response {
+    answer(WARN_PODS, &body, &pods::SUBJECT, async |review| advice::of_pod(review, true)).await
+}
+
+async fn audit_pod(body: Bytes) -> Response {
+    answer(AUDIT_PODS, &body, &pods::SUBJECT, async |review| advice::of_pod(review, false)).await
+}
+
 /// Reads the review, has it decided, and counts what came of it.
 async fn answer(
     path: &'static str,
@@ -203,16 +238,22 @@ async fn answer(
 ) -> Response {
     let admission = Admission::begin(path);
     match Review::parse(body, subject) {
-        Ok(review) => {
-            let answer = decide(&review).await;
-            admission.decided(answer.refusals.first().map(Refusal::code));
-            answer.respond(&review).into_response()
-        }
-        Err(error) => {
-            admission.malformed();
-            (StatusCode::BAD_REQUEST, error).into_response()
-        }
+        Ok(review) => said(admission, &review, decide(&review).await),
+        Err(error) => not_said(admission, error),
     }
+}
+
+fn said(admission: Admission, review: &Review<'_>, answer: Answer) -> Response {
+    match answer.would_refuse {
+        Some(code) => admission.would_refuse(code),
+        None => admission.decided(answer.refusals.first().map(Refusal::code)),
+    }
+    answer.respond(review).into_response()
+}
+
+fn not_said(admission: Admission, error: String) -> Response {
+    admission.malformed();
+    (StatusCode::BAD_REQUEST, error).into_response()
 }
 
 /// The admission of a pod that has an account now, as the first step of its trace.

@@ -1,6 +1,7 @@
 //! Pods: which identity, the decision, the account, the patch.
 
 use super::Webhook;
+use super::excepted;
 use super::review::{Answer, Request, Review, Subject};
 use crate::cluster::{NewAccount, describe, is_conflict};
 use crate::snapshot::Key;
@@ -22,7 +23,7 @@ const MINT_TRIES: usize = 2;
 /// Everything the decision on one pod needs.
 struct Question {
     pod: AgentPod,
-    identity: Identity,
+    identity: Arc<Identity>,
     owners: Arc<SecretOwners>,
     policies: Vec<Arc<AgentPolicy>>,
     now: Timestamp,
@@ -43,13 +44,14 @@ impl Question {
 
 /// The creation of pods.
 pub(super) const SUBJECT: Subject =
-    Subject { group: "", version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
+    Subject { groups: &[""], version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
 
 impl Webhook {
     /// Decides, mints, patches; on a dry run decides only.
     pub(super) async fn mutate(&self, review: &Review<'_>) -> Answer {
         let request = &review.request;
-        let question = match self.question(request).await {
+        let pod = AgentPod::parse(request.object.text());
+        let question = match self.question(request, pod).await {
             Ok(Some(question)) => question,
             Ok(None) => return Answer::default(),
             Err(refusal) => return logged(request, Answer::refuse(refusal)),
@@ -65,6 +67,8 @@ impl Webhook {
         let (injected, verdict) = question.rehearse(&request.object, &account);
         let mut answer =
             Answer { refusals: verdict.refusals, warnings: verdict.warnings, ..Answer::default() };
+        // What exceptions let pass is told by the last look, which sees all of it.
+        answer.warnings.retain(|w| excepted::code(w).is_none());
         if !answer.refusals.is_empty() {
             return logged(request, answer);
         }
@@ -88,9 +92,9 @@ impl Webhook {
     }
 
     /// The whole decision on the pod as all webhooks left it.
-    pub(super) async fn validate(&self, review: &Review<'_>) -> Answer {
+    pub(super) async fn validate(&self, review: &Review<'_>, pod: Result<AgentPod, Refusal>) -> Answer {
         let request = &review.request;
-        let mut question = match self.question(request).await {
+        let mut question = match self.question(request, pod).await {
             Ok(Some(question)) => question,
             Ok(None) => return Answer::default(),
             Err(refusal) => return logged(request, Answer::refuse(refusal)),
@@ -98,13 +102,13 @@ impl Webhook {
         if request.dry_run == Some(true) {
             let placeholder = rehearse::placeholder(&question.identity.name);
             let (_, verdict) = question.rehearse(&request.object, &placeholder);
-            return Answer { refusals: verdict.refusals, ..Answer::default() };
+            return excepted::last_look(verdict);
         }
         let stamp = (
-            question.pod.annotation(names::IDENTITY_UID).map(str::to_owned),
+            question.pod.annotation(names::IDENTITY_UID),
             question.pod.annotation(names::IDENTITY_GENERATION).and_then(|g| g.parse().ok()),
         );
-        if stamp != (Some(question.identity.uid.clone()), Some(question.identity.generation)) {
+        if stamp != (Some(question.identity.uid.as_str()), Some(question.identity.generation)) {
             // Another replica decided on a version that this one has not seen, or the other way round.
             match self.live_identity(request, &question.identity.name).await {
                 Ok(identity) => question.identity = identity,
@@ -112,13 +116,18 @@ impl Webhook {
             }
         }
         let verdict = question.ask(|context| admit::admit(&question.pod, context));
-        let answer = Answer { refusals: verdict.refusals, ..Answer::default() };
+        let answer = excepted::last_look(verdict);
+        excepted::count(&answer);
         if answer.refusals.is_empty() { answer } else { logged(request, answer) }
     }
 
-    /// Reads the pod and finds its identity; `None` for a pod that is none of ours.
-    async fn question(&self, request: &Request<'_>) -> Result<Option<Question>, Refusal> {
-        let pod = AgentPod::parse(request.object.text())?;
+    /// Finds the identity of a pod; `None` for a pod that is none of ours.
+    async fn question(
+        &self,
+        request: &Request<'_>,
+        pod: Result<AgentPod, Refusal>,
+    ) -> Result<Option<Question>, Refusal> {
+        let pod = pod?;
         if pod.annotation(names::MIRROR_POD).is_some()
             && request.user_info.groups.iter().any(|g| g == "system:nodes")
         {
@@ -148,10 +157,10 @@ impl Webhook {
         }))
     }
 
-    async fn live_identity(&self, request: &Request<'_>, name: &str) -> Result<Identity, Refusal> {
+    async fn live_identity(&self, request: &Request<'_>, name: &str) -> Result<Arc<Identity>, Refusal> {
         let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
         match self.cluster.identity(&request.namespace, name).await {
-            Ok(Some(identity)) => Ok(identity),
+            Ok(Some(identity)) => Ok(Arc::new(identity)),
             Ok(None) => {
                 let reason = Reason::UnknownIdentity {
                     identity: name.to_owned(),
@@ -288,7 +297,8 @@ mod tests {
             "kind": {"group": "", "version": "v1", "kind": "Pod"}, "namespace": "ns", "operation": "CREATE",
             "userInfo": {"username": "jane"}, "object": pod}});
         let review = serde_json::to_vec(&review).unwrap();
-        let answer = webhook.validate(&Review::parse(&review, &SUBJECT).unwrap()).await;
+        let (review, pod) = Review::of_pod(&review, &SUBJECT).unwrap();
+        let answer = webhook.validate(&review, pod).await;
         answer.refusals.iter().map(Refusal::code).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use super::Webhook;
 use super::review::{Answer, Review, Subject};
+use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::policy;
 use perpro_core::names;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 
 /// Writes of AgentPolicies.
 pub(super) const SUBJECT: Subject = Subject {
-    group: names::GROUP,
+    groups: &[names::GROUP],
     version: names::VERSION,
     kinds: &["AgentPolicy"],
     namespaced: false,
@@ -26,7 +27,10 @@ impl Webhook {
         if new.is_none() && request.operation != "DELETE" {
             return Answer::unreadable();
         }
-        let (refusals, mut warnings) = new.as_ref().map(|p| policy::judge(&p.spec)).unwrap_or_default();
+        let old: Option<AgentPolicy> = AgentPolicy::deserialize(&*request.old_object).ok();
+        let old = old.as_ref().map(|p| &p.spec);
+        let judge = |p: &AgentPolicy| policy::judge(&p.spec, old, Timestamp::now());
+        let (refusals, mut warnings) = new.as_ref().map(judge).unwrap_or_default();
         if self.readiness.get() {
             let policies = self.snapshot.policies();
             let policies: Vec<_> = policies.iter().map(AsRef::as_ref).collect();

@@ -7,8 +7,10 @@ use axum::Json;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use json_patch::Patch;
+use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::{Reason, Refusal, summary};
 use perpro_core::names;
+use perpro_core::review::{self, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -25,51 +27,50 @@ pub(super) struct Review<'a> {
     pub(super) request: Request<'a>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Request<'a> {
-    pub(super) uid: String,
-    pub(super) kind: Kind,
-    #[serde(default)]
-    pub(super) namespace: String,
-    pub(super) operation: String,
-    #[serde(default)]
-    pub(super) user_info: UserInfo,
-    #[serde(default)]
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) sub_resource: String,
-    #[serde(default, borrow)]
-    pub(super) object: Object<'a>,
-    #[serde(default, borrow)]
-    pub(super) old_object: Object<'a>,
-    #[serde(default)]
-    pub(super) dry_run: Option<bool>,
-}
+pub(super) type Request<'a> = review::Request<Object<'a>>;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Kind {
-    #[serde(default)]
-    pub(super) group: String,
-    pub(super) version: String,
-    pub(super) kind: String,
-}
-
-/// An object as it was sent. As JSON it is there for whoever looks: a pod that is only to be
-/// validated is read by type, which is cheaper than both.
+/// An object as it was sent. As text and as JSON it is there for whoever looks: a pod that is only to be validated is
+/// read by type with the review around it, which is cheaper than either.
 #[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Option<&'a RawValue>", bound(deserialize = "'de: 'a"))]
 pub(super) struct Object<'a> {
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(skip)]
+    text: Text<'a>,
     json: OnceLock<Value>,
 }
 
-impl Object<'_> {
+#[derive(Debug)]
+enum Text<'a> {
+    Sent(Option<&'a RawValue>),
+    /// The object of this review.
+    Of(&'a str),
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self::Sent(None)
+    }
+}
+
+impl<'a> From<Option<&'a RawValue>> for Object<'a> {
+    fn from(text: Option<&'a RawValue>) -> Self {
+        Self { text: Text::Sent(text), json: OnceLock::new() }
+    }
+}
+
+impl<'a> Object<'a> {
     /// The text, for a parser of one's own.
-    pub(super) fn text(&self) -> &str {
-        self.text.map_or("null", RawValue::get)
+    pub(super) fn text(&self) -> &'a str {
+        let sent = match self.text {
+            Text::Sent(text) => text,
+            Text::Of(review) => {
+                let review = serde_json::from_str::<review::Review<Object<'a>>>(review);
+                review.ok().and_then(|review| review.request).and_then(|request| match request.object.text {
+                    Text::Sent(text) => text,
+                    Text::Of(_) => None,
+                })
+            }
+        };
+        sent.map_or("null", RawValue::get)
     }
 }
 
@@ -84,36 +85,14 @@ impl Deref for Object<'_> {
     }
 }
 
-/// Who asks (authentication.k8s.io/v1 `UserInfo`).
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct UserInfo {
-    #[serde(default)]
-    pub(super) username: String,
-    #[serde(default)]
-    pub(super) uid: Option<String>,
-    #[serde(default)]
-    pub(super) groups: Vec<String>,
-    #[serde(default)]
-    pub(super) extra: BTreeMap<String, Vec<String>>,
-}
-
 /// What a path decides on; nothing else is ever sent there by an API server with our
 /// configurations.
 pub(super) struct Subject {
-    pub(super) group: &'static str,
+    pub(super) groups: &'static [&'static str],
     pub(super) version: &'static str,
     pub(super) kinds: &'static [&'static str],
     pub(super) namespaced: bool,
     pub(super) operations: &'static [&'static str],
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    api_version: String,
-    kind: String,
-    #[serde(borrow)]
-    request: Option<Request<'a>>,
 }
 
 impl<'a> Review<'a> {
@@ -122,27 +101,56 @@ impl<'a> Review<'a> {
     /// # Errors
     /// What is wrong with it, for a 400.
     pub(super) fn parse(body: &'a [u8], subject: &Subject) -> Result<Self, String> {
-        let envelope: Envelope<'a> =
-            serde_json::from_slice(body).map_err(|e| format!("not an AdmissionReview: {e}\n"))?;
-        if envelope.api_version != "admission.k8s.io/v1" || envelope.kind != "AdmissionReview" {
+        let review = serde_json::from_slice(body).map_err(|e| format!("not an AdmissionReview: {e}\n"))?;
+        Ok(Self { request: subject.request(review)? })
+    }
+
+    /// Reads a review of a pod, and the pod.
+    ///
+    /// # Errors
+    /// What is wrong with the review, for a 400.
+    pub(super) fn of_pod(
+        body: &'a [u8],
+        subject: &Subject,
+    ) -> Result<(Self, Result<AgentPod, Refusal>), String> {
+        if let Some(text) = str::from_utf8(body).ok()
+            && let Ok(review) = review::of_pod(text)
+        {
+            let mut request = subject.request(review)?;
+            if let Some(pod) = request.object.take() {
+                let object = Object { text: Text::Of(text), json: OnceLock::new() };
+                return Ok((Self { request: request.with(object, Object::default()) }, Ok(pod)));
+            }
+        }
+        let review = Self::parse(body, subject)?;
+        let pod = AgentPod::parse(review.request.object.text());
+        Ok((review, pod))
+    }
+}
+
+impl Subject {
+    /// The request of a review, if it is about this.
+    fn request<O>(&self, review: review::Review<O>) -> Result<review::Request<O>, String> {
+        if review.api_version != "admission.k8s.io/v1" || review.kind != "AdmissionReview" {
             return Err("send an AdmissionReview of admission.k8s.io/v1\n".to_owned());
         }
-        let request = envelope.request.ok_or("the AdmissionReview has no request\n")?;
+        let request = review.request.ok_or("the AdmissionReview has no request\n")?;
         let Kind { group, version, kind } = &request.kind;
-        if (group.as_str(), version.as_str()) != (subject.group, subject.version)
-            || !subject.kinds.contains(&kind.as_str())
-            || !subject.operations.contains(&request.operation.as_str())
+        if !self.groups.contains(&group.as_str())
+            || version != self.version
+            || !self.kinds.contains(&kind.as_str())
+            || !self.operations.contains(&request.operation.as_str())
         {
             return Err(format!(
                 "this path decides on {} of {}\n",
-                subject.operations.join(", "),
-                subject.kinds.join(", ")
+                self.operations.join(", "),
+                self.kinds.join(", ")
             ));
         }
-        if subject.namespaced && !names::is_dns_label(&request.namespace) {
+        if self.namespaced && !names::is_dns_label(&request.namespace) {
             return Err("the request names no namespace\n".to_owned());
         }
-        Ok(Self { request })
+        Ok(request)
     }
 }
 
@@ -151,6 +159,10 @@ impl<'a> Review<'a> {
 pub(super) struct Answer {
     pub(super) refusals: Vec<Refusal>,
     pub(super) warnings: Vec<Refusal>,
+    /// Code with which pods are refused later, or would be: here nothing is refused.
+    pub(super) would_refuse: Option<&'static str>,
+    /// Warnings as they are shown.
+    pub(super) advice: Vec<String>,
     pub(super) patch: Option<Patch>,
     /// Audit annotations: what the API server's audit log keeps of the decision.
     pub(super) audit: Vec<(&'static str, String)>,
@@ -177,6 +189,7 @@ impl Answer {
     pub(super) fn respond<'a>(self, review: &'a Review<'_>) -> Json<Reply<'a>> {
         let allowed = self.refusals.is_empty();
         let mut audit_annotations = BTreeMap::from_iter(self.audit);
+        audit_annotations.extend(self.would_refuse.map(|code| ("would-refuse", code.to_owned())));
         let status = self.refusals.first().map(|first| {
             audit_annotations.insert("code", first.code().to_owned());
             let causes: Vec<_> = self
@@ -196,7 +209,13 @@ impl Answer {
             uid: &review.request.uid,
             allowed,
             status,
-            warnings: self.warnings.iter().take(MAX_CAUSES).map(|w| format!("perpro {w}")).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .take(MAX_CAUSES)
+                .map(|w| format!("perpro {w}"))
+                .chain(self.advice)
+                .collect(),
             patch_type: patch.is_some().then_some("JSONPatch"),
             patch,
             audit_annotations,

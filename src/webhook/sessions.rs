@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 /// Requests to connect to a pod, and updates of its ephemeral containers.
 pub(super) const SUBJECT: Subject = Subject {
-    group: "",
+    groups: &[""],
     version: "v1",
     kinds: &["PodExecOptions", "PodAttachOptions", "PodPortForwardOptions", "PodProxyOptions", "Pod"],
     namespaced: true,

@@ -103,6 +103,10 @@ fn kind(schema: &Value) -> String {
             Some("date-time") => "date and time, RFC 3339".to_owned(),
             _ => format!("string{}", bound("minLength", "maxLength", " characters")),
         },
+        "object" if schema["additionalProperties"].is_object() => {
+            let values = kind(&schema["additionalProperties"]);
+            format!("map to {values}{}", bound("minProperties", "maxProperties", " entries"))
+        }
         other => format!("{other}{}", bound("minimum", "maximum", "")),
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! A field is here only together with the code that honours it.
 
+mod beyond;
+mod governed;
 mod identity;
 mod policy;
 
+pub use beyond::{Injector, PolicyException};
+pub use governed::{GovernedNamespace, GovernedNamespaceSpec, GovernedNamespaceStatus, MAX_SECRETS};
 pub use identity::{
     AgentIdentity, AgentIdentitySpec, AgentIdentityStatus, Authorization, ContainerGrant, KubernetesAccess,
     OwnedSecret, Owner, OwnerKind, SecretKeyGrant, WithheldPermission,
@@ -42,5 +46,10 @@ pub struct PermissionRule {
 /// The definitions of all kinds, in the order in which they are printed and applied.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![AgentIdentity::crd(), AgentPolicy::crd()]
+    let mut governed = GovernedNamespace::crd();
+    for version in &mut governed.spec.versions {
+        // One object, one write: what policies read and what people read can't differ.
+        version.subresources = None;
+    }
+    vec![AgentIdentity::crd(), AgentPolicy::crd(), governed]
 }

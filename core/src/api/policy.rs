@@ -2,7 +2,7 @@
 
 #![allow(clippy::duplicated_attributes, reason = "print columns repeat their keys")]
 
-use super::PermissionRule;
+use super::{Injector, PermissionRule, PolicyException};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,20 @@ pub struct AgentPolicySpec {
     #[serde(default = "AgentPolicySpec::default_stale_seconds")]
     #[schemars(range(min = 0, max = 86400), extend("format" = "int32"))]
     pub stale_seconds: u32,
+    /// Sidecars that other webhooks inject, and the tokens that they can hold though no identity lists them. Where
+    /// several policies name a namespace, what all of them let through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(i, i.audiences.all(a, !a.startsWith('https://kubernetes.default') && !(a in ['k3s', 'rke2'])))").message("AID058 name an audience that is not the API server's: its tokens are for what identities list (kubectl perpro explain AID058)"))]
+    pub injectors: Vec<Injector>,
+    /// Workloads whose pods start in spite of some codes, until a date. Where several policies name a namespace, all of
+    /// them must have one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(e, e.codes.all(c, c in ['AID004', 'AID013', 'AID020', 'AID057']))").message("AID058 leave codes AID004, AID013, AID020 and AID057 alone in the list: no other can have an exception (kubectl perpro explain AID058)"))]
+    pub exceptions: Vec<PolicyException>,
     /// What happens to a pod with a credential written into an environment variable, command or argument. Where several
     /// policies name a namespace, it is refused if one of them says so.
     #[serde(default)]

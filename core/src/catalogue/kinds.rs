@@ -232,4 +232,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         from: WARNING,
         example: Example::None("It is said of a deletion, which has no manifest."),
     },
+    Entry {
+        code: "AID058",
+        title: "The policy lets through what no policy can",
+        why: "An exception is for where a pod's walls have holes and for its images: never for whose a pod is, until when, and which credentials it holds. An injector is for tokens of other systems, never for one that an API server takes. And a policy speaks for the namespaces that it names.",
+        fix: "List AID004, AID013, AID020 and AID057 alone under codes of an exception, and a namespace of this policy. Name the injector's own audience: Istio's is istio-ca, Linkerd's identity.l5d.io.",
+        from: &[Source::Schema("AgentPolicy"), Source::Webhook],
+        example: manifests!("AID058"),
+    },
+    Entry {
+        code: "AID059",
+        title: "An exception has ended, or ends more than 90 days ahead",
+        why: "An exception without an end becomes the rule. Whoever extends one decides again, and it is seen who answers for it.",
+        fix: "Remove the exception, or set expiresAt at most 90 days ahead. One that was there already and has ended is a warning: it counts for nothing, and other changes of the policy pass.",
+        from: &[Source::Webhook, Source::Warning],
+        example: manifests!("AID059"),
+    },
 ];

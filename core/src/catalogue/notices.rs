@@ -51,6 +51,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         example: manifests!("AID065"),
     },
     Entry {
+        code: "AID066",
+        title: "An exception lets the pod pass",
+        why: "The pod would be refused for the code that the warning ends with. An AgentPolicy has an exception for its workload, which somebody answers for and which ends. In its last 14 days the warning says how many are left.",
+        fix: "Mend what the warning says, or ask whom it names to extend the exception. Once it has ended new pods are refused; those that run go on.",
+        from: WARNING,
+        example: Example::None("An exception ends within 90 days, so no manifest that stays can have one."),
+    },
+    Entry {
         code: "AID090",
         title: "The webhook is starting",
         why: "It decides from identities that it has read. Until it has read all of them it refuses rather than guesses.",

@@ -6,14 +6,14 @@ use super::{Entry, Example, Source, manifests};
 const A_CHANGE: Example =
     Example::None("It is said of a change of an object that exists, which has no manifest.");
 
-/// AID010, AID080 to AID089, and AID094.
+/// AID010, AID080 to AID089, AID094, AID096 and AID097.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID010",
         title: "The pod names an identity where nobody governs agents",
         why: "There perpro is never asked, so the pod would silently run on the account that its template names, usually default.",
         fix: "Label the namespace with perpro.dev/enforce=all (or agents), move the agent to one that is, or remove the pod's label. kube-system and perpro's own namespace are never governed.",
-        from: &[Source::Policy("perpro-identity-label"), Source::Event],
+        from: &[Source::Policy("perpro-pods"), Source::Event],
         example: manifests!("AID010"),
     },
     Entry {
@@ -53,7 +53,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The author of a pod or template may not use the identity",
         why: "Whoever writes a pod or a workload's template decides what runs under the identity, also when only an image is swapped. So it needs the verb use on that AgentIdentity.",
         fix: "Ask for verb use on agentidentities.perpro.dev in the namespace, by resourceNames for just this identity, or have somebody apply it who has it.",
-        from: &[Source::Policy("perpro-use-pods"), Source::Policy("perpro-use-templates")],
+        from: &[Source::Policy("perpro-pods"), Source::Policy("perpro-use-templates")],
         example: Example::None("It depends on who applies it."),
     },
     Entry {
@@ -107,5 +107,23 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "List the permission in the AgentIdentity. Where others need a role, name their accounts, not system:serviceaccounts or the group of the whole namespace; the chart's value accountGroupRoles lists roles that such a group may have.",
         from: &[Source::Policy("perpro-reserved")],
         example: manifests!("AID094"),
+    },
+    Entry {
+        code: "AID096",
+        title: "A pod without identity names a Secret that belongs to an identity",
+        why: "A Secret belongs to one identity, so that somebody answers for it and one can tell who used it. A pod without identity that names it, in its environment, in a volume or to pull images, would share it. The GovernedNamespace of the namespace lists these Secrets; one that such a pod already named when the identity came is not listed before the last of these pods is gone.",
+        fix: "Give the pod a Secret of its own, or make it an agent by label perpro.dev/identity. `kubectl get gns perpro -o yaml` shows which Secrets of the namespace belong to whom.",
+        from: &[Source::Policy("perpro-plain-pods")],
+        example: Example::None(
+            "Where every pod must have an identity such a pod is refused for that already, by AID001.",
+        ),
+    },
+    Entry {
+        code: "AID097",
+        title: "A pod without identity names the account of an agent",
+        why: "An account that begins with aid- was made for one pod, and has what that agent's identity lists. Another pod under it would be that agent.",
+        fix: "Name another account, or run the pod under an identity by label perpro.dev/identity: then it is given an account of its own.",
+        from: &[Source::Policy("perpro-own-writes")],
+        example: Example::None("Accounts of agents have names that are made up for each pod."),
     },
 ];

@@ -6,7 +6,7 @@ use super::credentials::{Credential, Place, What, credentials};
 use super::inject::{is_file, is_usual_token};
 use super::pod::{AgentPod, ContainerView};
 use super::refusal::{Reason, Refusal};
-use super::{image, isolation, literal};
+use super::{exception, image, injector, isolation, literal};
 use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
 use crate::model::{Identity, IdentityEnd, SecretOwners};
 use crate::names;
@@ -81,9 +81,10 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(marks(pod, identity));
     refusals.extend(injected(pod, identity));
     refusals.extend(isolation::holes(pod));
-    refusals.extend(images(&pod.containers(), context));
+    let containers = pod.containers();
+    refusals.extend(images(&containers, context));
     let held = credentials(pod);
-    refusals.extend(extra(&held, context));
+    refusals.extend(extra(&held, pod, context));
     refusals.extend(missing(pod, identity, &held));
     refusals.extend(pull_secrets(pod, context));
     let literals = literal::literals(pod);
@@ -105,7 +106,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
         }
     }
     for grant in &identity.spec.containers {
-        if !pod.containers().iter().any(|c| c.name == grant.name) {
+        if !containers.iter().any(|c| c.name == grant.name) {
             let reason = Reason::ListedContainerAbsent {
                 container: grant.name.clone(),
                 identity: identity.name.clone(),
@@ -113,6 +114,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
             verdict.warnings.push(Refusal::at("spec.containers", reason));
         }
     }
+    exception::excuse(&mut verdict, pod, context);
     verdict
 }
 
@@ -210,16 +212,31 @@ pub(super) fn images(containers: &[ContainerView<'_>], context: Context<'_>) -> 
 }
 
 /// Whether the pod still holds nothing but what the identity lists. Not whether it is admissible:
-/// a running pod keeps a token that a later policy would make shorter.
+/// a running pod keeps a token that a later policy would make shorter, and that of a sidecar which no policy has as an
+/// injector any more.
 #[must_use]
 pub fn is_covered(holds: &[Credential], identity: &Identity) -> bool {
-    holds.iter().all(|c| unlisted(c, identity, i64::MAX).is_none())
+    let of_an_injector = |c: &Credential| matches!(c.what, What::Token { audience: Some(_), .. });
+    holds.iter().all(|c| of_an_injector(c) || unlisted(c, identity, i64::MAX).is_none())
 }
 
-/// Credentials that the pod holds and the identity does not list.
-pub(super) fn extra(held: &[Credential], context: Context<'_>) -> Vec<Refusal> {
+/// Credentials that the pod holds, and that neither the identity lists nor an injector of the policies.
+pub(super) fn extra(held: &[Credential], pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
     let limit = i64::from(context.ceiling.kubernetes_token_seconds());
-    held.iter().filter_map(|c| unlisted(c, context.identity, limit)).collect()
+    let found = held.iter().filter_map(|c| {
+        let refusal = unlisted(c, context.identity, limit)?;
+        let What::Token { audience: Some(audience), seconds, .. } = &c.what else { return Some(refusal) };
+        let reason = match injector::covers(pod, c, audience, context.ceiling) {
+            // Without a number the API server gives an hour.
+            Ok(()) if seconds.unwrap_or(3600) <= injector::LONGEST_SECONDS => return None,
+            Ok(()) => {
+                Reason::TokenTooLong { container: c.container.clone(), limit: injector::LONGEST_SECONDS }
+            }
+            Err(lacking) => lacking.unwrap_or(refusal.reason),
+        };
+        Some(Refusal::at(refusal.path, reason))
+    });
+    found.collect()
 }
 
 fn unlisted(credential: &Credential, identity: &Identity, limit: i64) -> Option<Refusal> {

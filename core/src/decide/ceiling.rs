@@ -124,6 +124,11 @@ impl<'a> Ceiling<'a> {
         !self.policies.is_empty() && groups.iter().any(named)
     }
 
+    /// The policies, with their names.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &'a AgentPolicySpec)> {
+        self.policies.iter().map(|(name, spec)| (name.as_str(), *spec))
+    }
+
     /// Whether a pod is refused for a credential that somebody wrote into it.
     #[must_use]
     pub fn refuses_literals(&self) -> bool {
@@ -249,6 +254,8 @@ mod tests {
                 max_lifetime_days: 365,
                 images: None,
                 stale_seconds: 900,
+                injectors: vec![],
+                exceptions: vec![],
                 literal_credentials: LiteralCredentials::Warn,
             },
         )

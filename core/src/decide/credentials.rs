@@ -88,7 +88,7 @@ pub fn credentials(pod: &AgentPod) -> Vec<Credential> {
     found
 }
 
-fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
+pub(super) fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
     let mut found = Vec::new();
     let mut add = |path: String, what| {
         found.push(Credential { container: Some(container.name.to_owned()), path, what });
@@ -125,7 +125,7 @@ fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
 
 /// Reports what `volume` holds; volume types that name credentials of their driver are refused
 /// whole by `isolation`.
-fn in_volume(path: &str, volume: &Volume, report: &mut impl FnMut(String, What)) {
+pub(super) fn in_volume(path: &str, volume: &Volume, report: &mut impl FnMut(String, What)) {
     if let Some(s) = &volume.secret {
         let secret = s.secret_name.clone().unwrap_or_default();
         secret_items(&format!("{path}.secret"), &secret, "a volume", s.items.as_deref(), report);

@@ -7,30 +7,30 @@ use k8s_openapi::api::core::v1::{
     Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, PodSpec, SecurityContext, Volume,
     VolumeMount,
 };
-use serde::Deserialize;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_ignored::Path;
 use std::collections::BTreeMap;
 
 /// Most credentials that a pod may hold by mounting volumes again and again. Items times mounts
 /// grows with the square of a pod's size; one pod must not keep all others waiting.
 const MAX_CREDENTIALS: usize = 4096;
 
-/// Fields of a pod beside its spec that no decision reads; that they are there is nothing to tell. The
-/// API server adds managed fields, which are as long as all the rest.
-const UNREAD: [&str; 14] = [
-    "apiVersion",
-    "kind",
-    "status",
-    "metadata.creationTimestamp",
-    "metadata.deletionGracePeriodSeconds",
-    "metadata.deletionTimestamp",
-    "metadata.finalizers",
-    "metadata.generateName",
-    "metadata.generation",
-    "metadata.managedFields",
-    "metadata.namespace",
-    "metadata.ownerReferences",
-    "metadata.resourceVersion",
-    "metadata.selfLink",
+/// Fields of a pod beside its spec that no decision reads; that they are there is nothing to tell.
+const UNREAD: [&str; 3] = ["apiVersion", "kind", "status"];
+/// The same of its metadata. The API server adds managed fields, which are as long as all the rest.
+const UNREAD_METADATA: [&str; 10] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "managedFields",
+    "namespace",
+    "resourceVersion",
+    "selfLink",
 ];
 
 /// A pod, and the paths of the fields that the types dropped.
@@ -55,6 +55,9 @@ pub struct Metadata {
     pub labels: Option<BTreeMap<String, String>>,
     /// Annotations.
     pub annotations: Option<BTreeMap<String, String>>,
+    /// What made it, and others that it goes with.
+    #[serde(rename = "ownerReferences")]
+    pub owners: Option<Vec<OwnerReference>>,
 }
 
 /// A pod as it is read.
@@ -65,6 +68,31 @@ struct Pod {
     spec: Option<PodSpec>,
 }
 
+/// Why a pod that can be read is none to decide on.
+#[derive(Clone, Copy, Debug)]
+enum Unfit {
+    Empty,
+    TooMuch,
+}
+
+impl Unfit {
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Empty => Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }),
+            Self::TooMuch => {
+                Refusal::at("spec.volumes", Reason::TooManyCredentials { limit: MAX_CREDENTIALS })
+            }
+        }
+    }
+}
+
+/// As a part of something else. What went wrong is told by [`AgentPod::parse`].
+impl<'de> Deserialize<'de> for AgentPod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(deserializer)?.map_err(|unfit| D::Error::custom(unfit.refusal()))
+    }
+}
+
 impl AgentPod {
     /// Reads a pod from its JSON. Of text only: the types of a pod are a tenth of the program for
     /// each form that they are read from.
@@ -72,22 +100,21 @@ impl AgentPod {
     /// # Errors
     /// [`Reason::Unreadable`] when the JSON is not a core/v1 Pod.
     pub fn parse(json: &str) -> Result<Self, Refusal> {
+        let read = Self::read(&mut serde_json::Deserializer::from_str(json));
+        read.map_err(|error| unreadable(json, &error))?.map_err(|unfit| unfit.refusal())
+    }
+
+    /// Reads a pod; the inner error is of one that can be read and is none to decide on.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<Self, Unfit>, D::Error> {
         let mut unknown = Vec::new();
-        let pod: Pod = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(json), |path| {
-            let path = path.to_string();
-            if !UNREAD.contains(&path.as_str()) {
+        let pod: Pod = serde_ignored::deserialize(deserializer, |path| {
+            if !is_unread(&path) {
                 unknown.push(field_path(&path));
             }
-        })
-        .map_err(|error| unreadable(json, &error))?;
-        let spec = pod
-            .spec
-            .ok_or_else(|| Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }))?;
+        })?;
+        let Some(spec) = pod.spec else { return Ok(Err(Unfit::Empty)) };
         let pod = Self { metadata: pod.metadata, spec, unknown };
-        if pod.count_credentials() > MAX_CREDENTIALS {
-            return Err(Refusal::at("spec.volumes", Reason::TooManyCredentials { limit: MAX_CREDENTIALS }));
-        }
-        Ok(pod)
+        Ok(if pod.count_credentials() > MAX_CREDENTIALS { Err(Unfit::TooMuch) } else { Ok(pod) })
     }
 
     /// A pod that was read before, all of whose fields the types know.
@@ -135,6 +162,12 @@ impl AgentPod {
         self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
+    /// What made the pod, as it says itself.
+    #[must_use]
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.metadata.owners.iter().flatten().find(|owner| owner.controller == Some(true))
+    }
+
     /// Every container: init containers and sidecars, main and ephemeral ones.
     pub(super) fn containers(&self) -> Vec<ContainerView<'_>> {
         let init = self.spec.init_containers.iter().flatten();
@@ -154,21 +187,27 @@ impl AgentPod {
     }
 }
 
-/// `spec.containers.0.env` from serde_ignored as `spec.containers[0].env`; it writes `?` for the
-/// inside of an Option.
-fn field_path(dotted: &str) -> String {
-    let mut path = String::with_capacity(dotted.len());
-    for part in dotted.split('.').filter(|p| *p != "?") {
-        if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
-            path.push_str(&format!("[{part}]"));
-        } else {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(part);
+fn is_unread(path: &Path<'_>) -> bool {
+    match path {
+        Path::Map { parent: Path::Root, key } => UNREAD.contains(&key.as_str()),
+        Path::Map { parent: Path::Map { parent: Path::Root, key: metadata }, key } => {
+            metadata == "metadata" && UNREAD_METADATA.contains(&key.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// As the API server writes it: `spec.containers[0].env`.
+fn field_path(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent: Path::Root, key } => key.clone(),
+        Path::Map { parent, key } => format!("{}.{key}", field_path(parent)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            field_path(parent)
         }
     }
-    path
 }
 
 /// What can't be read, at the path where reading ended.

@@ -1,11 +1,13 @@
 //! May this AgentPolicy be written as it is, and whom does it concern?
 
 use super::ceiling::Ceiling;
+use super::exception::{LONGEST_DAYS, ends_too_late, has_ended};
 use super::powers::{Power, power};
 use super::refusal::{Reason, Refusal};
 use super::rules::{expand, size};
 use crate::api::{AgentPolicy, AgentPolicySpec};
 use crate::model::Identity;
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 /// Most identities that a warning counts, and most rules that are told to count for nothing.
@@ -20,10 +22,15 @@ pub fn is_bounded(spec: &AgentPolicySpec) -> bool {
     size(&spec.permissions).saturating_add(size(&spec.elevated_permissions)) <= MOST
 }
 
-/// All that `spec` is refused for, and what its author should know: rules that count for nothing.
+/// All that `spec` is refused for, and what its author should know: rules that count for nothing. `old`: what it
+/// replaces.
 #[must_use]
-pub fn judge(spec: &AgentPolicySpec) -> (Vec<Refusal>, Vec<Refusal>) {
-    let (mut refusals, mut warnings) = (Vec::new(), Vec::new());
+pub fn judge(
+    spec: &AgentPolicySpec,
+    old: Option<&AgentPolicySpec>,
+    now: Timestamp,
+) -> (Vec<Refusal>, Vec<Refusal>) {
+    let (mut refusals, mut warnings) = exceptions(spec, old, now);
     for (i, rule) in spec.elevated_permissions.iter().enumerate() {
         let path = format!("spec.elevatedPermissions[{i}]");
         for permission in expand(rule) {
@@ -49,6 +56,32 @@ pub fn judge(spec: &AgentPolicySpec) -> (Vec<Refusal>, Vec<Refusal>) {
             }
             let what = format!("{} {}", permission.verb, permission.object());
             warnings.push(Refusal::at(format!("spec.permissions[{i}]"), Reason::OnlyElevated { what }));
+        }
+    }
+    (refusals, warnings)
+}
+
+/// What is said of exceptions. One that has ended is no reason to refuse a change of something else.
+fn exceptions(
+    spec: &AgentPolicySpec,
+    old: Option<&AgentPolicySpec>,
+    now: Timestamp,
+) -> (Vec<Refusal>, Vec<Refusal>) {
+    let (mut refusals, mut warnings) = (Vec::new(), Vec::new());
+    for (i, exception) in spec.exceptions.iter().enumerate() {
+        let at = |field: &str, reason| Refusal::at(format!("spec.exceptions[{i}].{field}"), reason);
+        let namespace = &exception.namespace;
+        if !spec.namespaces.iter().any(|n| n == namespace || n == "*") {
+            let reason = Reason::ExceptionElsewhere { namespace: namespace.clone() };
+            refusals.push(at("namespace", reason));
+        }
+        if has_ended(exception, now) {
+            let is_old = old.is_some_and(|old| old.exceptions.contains(exception));
+            let reason = Reason::ExceptionEnded { at: exception.expires_at.0.to_string() };
+            let told = if is_old { &mut warnings } else { &mut refusals };
+            told.push(at("expiresAt", reason));
+        } else if ends_too_late(exception, now) {
+            refusals.push(at("expiresAt", Reason::ExceptionTooLong { days: LONGEST_DAYS }));
         }
     }
     (refusals, warnings)
@@ -82,9 +115,13 @@ mod tests {
     fn codes(change: Value) -> (Vec<&'static str>, Vec<&'static str>) {
         let mut spec = json!({"namespaces": ["ns"]});
         spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let (refusals, warnings) = judge(&serde_json::from_value(spec).unwrap());
+        let (refusals, warnings) = judge(&serde_json::from_value(spec).unwrap(), None, now());
         let codes = |of: Vec<Refusal>| of.iter().map(Refusal::code).collect();
         (codes(refusals), codes(warnings))
+    }
+
+    fn now() -> Timestamp {
+        "2026-06-01T00:00:00Z".parse().unwrap()
     }
 
     fn rule(group: &str, resource: &str, verbs: &[&str]) -> Value {
@@ -106,6 +143,37 @@ mod tests {
         assert_eq!(codes(change), (refused.to_vec(), warned.to_vec()));
     }
 
+    fn excepting(namespace: &str, end: &str) -> AgentPolicySpec {
+        let exception = json!({"name": "nfs", "namespace": namespace, "workload": "Deployment/bot", "codes": ["AID013"],
+            "owner": "storage-team", "reason": "Moves off NFS.", "expiresAt": end});
+        serde_json::from_value(json!({"namespaces": ["ns"], "exceptions": [exception]})).unwrap()
+    }
+
+    #[rstest]
+    #[case::in_time("ns", "2026-08-30T00:00:00Z", &[])]
+    #[case::too_late("ns", "2026-08-30T00:00:01Z", &["AID059 spec.exceptions[0].expiresAt"])]
+    #[case::ended("ns", "2026-06-01T00:00:00Z", &["AID059 spec.exceptions[0].expiresAt"])]
+    #[case::elsewhere("other", "2026-08-01T00:00:00Z", &["AID058 spec.exceptions[0].namespace"])]
+    fn an_exception_ends_within_90_days_where_the_policy_counts(
+        #[case] namespace: &str,
+        #[case] end: &str,
+        #[case] expected: &[&str],
+    ) {
+        let (refusals, warnings) = judge(&excepting(namespace, end), None, now());
+        let told: Vec<_> = refusals.iter().map(|r| format!("{} {}", r.code(), r.path)).collect();
+        assert_eq!((told, warnings), (expected.iter().map(|&e| e.to_owned()).collect(), vec![]));
+    }
+
+    #[test]
+    fn an_exception_that_has_ended_stands_in_the_way_of_no_other_change() {
+        let ended = excepting("ns", "2026-05-01T00:00:00Z");
+        let changed = AgentPolicySpec { max_instances: 1, ..ended.clone() };
+        let (refusals, warnings) = judge(&changed, Some(&ended), now());
+        assert_eq!((refusals, warnings[0].code()), (vec![], "AID059"));
+        let other = excepting("ns", "2026-05-02T00:00:00Z");
+        assert_eq!(judge(&other, Some(&ended), now()).0[0].code(), "AID059", "it is another one");
+    }
+
     #[test]
     fn rules_that_expand_to_very_much_are_told_in_part_and_beyond_the_kind_not_at_all() {
         let many = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
@@ -114,6 +182,6 @@ mod tests {
             serde_json::from_value(json!({"namespaces": ["ns"], key: rule})).unwrap()
         };
         assert!(is_bounded(&spec(8, "permissions")) && !is_bounded(&spec(1000, "permissions")));
-        assert_eq!(judge(&spec(8, "elevatedPermissions")).0.len(), TOLD);
+        assert_eq!(judge(&spec(8, "elevatedPermissions"), None, now()).0.len(), TOLD);
     }
 }

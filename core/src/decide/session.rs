@@ -84,7 +84,12 @@ pub fn joins(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
     holes.retain(|r| r.path.starts_with(ADDED));
     let unknown = pod.unknown.iter().filter(|field| field.starts_with(ADDED));
     let unknown = unknown.map(|field| Refusal::at(field, Reason::UnknownField { field: field.clone() }));
-    extra(&held, context).into_iter().chain(holes).chain(images(&added, context)).chain(unknown).collect()
+    extra(&held, pod, context)
+        .into_iter()
+        .chain(holes)
+        .chain(images(&added, context))
+        .chain(unknown)
+        .collect()
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ impl World {
             max_lifetime_days: 365,
             images: None,
             stale_seconds: 900,
+            injectors: vec![],
+            exceptions: vec![],
             literal_credentials: LiteralCredentials::Warn,
         };
         Self {

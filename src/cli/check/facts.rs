@@ -11,19 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What is there already.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(in crate::cli) struct Facts {
     /// Whether a cluster was asked.
-    pub(super) asked: bool,
+    pub(in crate::cli) asked: bool,
     /// By namespace.
-    pub(super) identities: BTreeMap<String, Vec<Identity>>,
-    pub(super) policies: Vec<AgentPolicy>,
+    pub(in crate::cli) identities: BTreeMap<String, Vec<Identity>>,
+    pub(in crate::cli) policies: Vec<AgentPolicy>,
     /// How each labelled namespace is governed; `None` when this person may not see namespaces.
-    pub(super) governed: Option<BTreeMap<String, Governance>>,
+    pub(in crate::cli) governed: Option<BTreeMap<String, Governance>>,
 }
 
 impl Facts {
     /// Asks a cluster.
-    pub(super) async fn read(cluster: &Cluster, namespaces: &BTreeSet<String>) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn read(
+        cluster: &Cluster,
+        namespaces: &BTreeSet<String>,
+    ) -> anyhow::Result<Self> {
         let failed = |what: &str, error: &kube::Error| {
             let hint = if is_not_found(error) { "; is perpro installed there?" } else { "" };
             anyhow!("can't read {what}: {}{hint}", describe(error))

@@ -13,6 +13,7 @@ use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::decide::{grant, policy, widening};
 use perpro_core::model::Identity;
 use perpro_core::names;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that was found.
@@ -101,7 +102,7 @@ pub(super) fn judge<'a>(
 ) -> Report<'a> {
     let placed = placed(input, namespace);
     let mut judge = Judge { input, report: Report { files: input.files.len(), ..Report::default() } };
-    let written = judge.written(&placed);
+    let written = judge.written(&placed, facts, now);
     let world = world(&written, facts, now);
     judge.identities(&written, &world, facts, now);
     let governed = governed(&placed);
@@ -177,6 +178,19 @@ fn world(written: &Written<'_, '_>, facts: &Facts, now: Timestamp) -> World {
     world
 }
 
+/// Writes into a pod of a workload what the workload's controller will: that it made it.
+fn made_by(workload: &Object, pod: &mut Value) {
+    let (Some(name), Some(pod)) = (workload.name(), pod.as_object_mut()) else { return };
+    let owner = json!({"apiVersion": workload.api_version, "kind": workload.kind, "name": name, "uid": "", "controller": true});
+    let metadata = pod.entry("metadata").or_insert_with(|| json!({}));
+    if metadata.is_null() {
+        *metadata = json!({});
+    }
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.insert("ownerReferences".to_owned(), json!([owner]));
+    }
+}
+
 /// Name of the environment variable whose value stands at `path`.
 fn variable(path: &str) -> &str {
     let name = path.rsplit_once(".env[").and_then(|(_, rest)| rest.strip_suffix("].value"));
@@ -190,7 +204,7 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Reads our own kinds, and tells what their definitions refuse.
-    fn written<'p>(&mut self, placed: &'p [Placed<'a>]) -> Written<'p, 'a> {
+    fn written<'p>(&mut self, placed: &'p [Placed<'a>], facts: &Facts, now: Timestamp) -> Written<'p, 'a> {
         let mut written = Written { identities: Vec::new(), policies: Vec::new() };
         let mut definitions = None;
         for placed in placed {
@@ -206,7 +220,9 @@ impl<'a> Judge<'a> {
                 let judged = definitions.policy(&object.node.to_json());
                 self.tell(placed, "", judged.refusals, Vec::new());
                 if let Some(read) = judged.object.filter(|p| policy::is_bounded(&p.spec)) {
-                    let (refusals, warnings) = policy::judge(&read.spec);
+                    let old =
+                        facts.policies.iter().find(|p| p.name_any() == read.name_any()).map(|p| &p.spec);
+                    let (refusals, warnings) = policy::judge(&read.spec, old, now);
                     self.tell(placed, "", refusals, warnings);
                     written.policies.push(read);
                 }
@@ -247,7 +263,10 @@ impl<'a> Judge<'a> {
                 // None of ours, like most: seen before anything is made of it.
                 continue;
             }
-            let json = template.node.to_json();
+            let mut json = template.node.to_json();
+            if !template.path.is_empty() {
+                made_by(placed.object, &mut json);
+            }
             let pod =
                 Pod { written: &json, namespace: &placed.namespace, governance, partial: template.partial };
             let Some(outcome) = check(pod, world, now) else { continue };

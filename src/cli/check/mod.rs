@@ -10,7 +10,7 @@ mod text;
 
 use super::connection::Connection;
 use super::output::print;
-use facts::Facts;
+pub(super) use facts::Facts;
 use input::Input;
 use jiff::Timestamp;
 use judge::Report;
@@ -113,6 +113,54 @@ fn finish(report: &Report, format: Format, fail_on: FailOn) -> anyhow::Result<Ex
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What is said of a text.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// All findings, as people read them.
+    pub(super) text: String,
+    /// The same where nothing is refused: warnings only.
+    pub(super) warnings: String,
+    pub(super) refusals: Vec<Refused>,
+}
+
+/// One thing that would be refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) line: u32,
+    pub(super) code: &'static str,
+    pub(super) sentence: String,
+    /// Kind of the object that it is about.
+    pub(super) kind: String,
+}
+
+/// The verdict on a text that is no file, called `name`.
+pub(super) fn check_text(
+    name: &str,
+    text: &str,
+    facts: &Facts,
+    namespace: &str,
+    enforce: Governance,
+    now: Timestamp,
+) -> Checked {
+    let file = input::File::new(name.to_owned(), Ok(text.as_bytes().to_vec()));
+    let input = Input { files: vec![file] };
+    let mut report = judge::judge(&input, facts, namespace, Some(enforce), now);
+    // It is there, and can't be read: what is wrong with it is told.
+    report.unseen.clear();
+    let refused = |f: &judge::Finding| Refused {
+        line: f.lines.first,
+        code: f.refusal.code(),
+        sentence: f.refusal.reason.to_string(),
+        kind: f.object.kind.clone(),
+    };
+    let text = text::render(&report);
+    Checked {
+        warnings: if report.findings.is_empty() { String::new() } else { text.clone() },
+        refusals: report.findings.iter().filter(|f| !f.warning).map(refused).collect(),
+        text,
+    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,48 @@ fn a_namespace_among_the_manifests_says_how_it_is_governed() {
     assert_eq!(found(&[("d.yaml", DEPLOYMENT)], "kube-system", None)[0], [("AID010".to_owned(), 10)]);
 }
 
+/// A policy that excepts what [`DEPLOYMENT`] has, for this workload.
+fn excepting(workload: &str) -> String {
+    format!(
+        "apiVersion: perpro.dev/v1alpha1\nkind: AgentPolicy\nmetadata: {{name: p}}\nspec:\n  namespaces: [default]\n  exceptions:\n  \
+         - {{name: tracing, namespace: default, workload: {workload}, codes: [AID004], owner: platform,\n     \
+             reason: Until the tracer is gone., expiresAt: \"2026-11-11T12:00:00Z\"}}\n"
+    )
+}
+
+#[test]
+fn an_exception_for_a_workload_is_a_warning_at_what_it_lets_pass() {
+    let of = |workload: &str| {
+        found(
+            &[("id.yaml", IDENTITY), ("p.yaml", &excepting(workload)), ("d.yaml", DEPLOYMENT)],
+            "default",
+            None,
+        )
+    };
+    let (secret, hole) = (("AID012".to_owned(), 16), ("AID004".to_owned(), 17));
+    assert_eq!(of("Deployment/feedback-reader"), [vec![secret.clone()], vec![("AID066".to_owned(), 17)]]);
+    assert_eq!(of("Job/feedback-reader"), [vec![secret, hole], vec![]]);
+    let told = told(&[("p.yaml", &excepting("Deployment/feedback-reader")), ("d.yaml", DEPLOYMENT)]);
+    assert!(
+        told.contains("exception \"tracing\" of \"platform\" ends in 10 days, at 2026-11-11T12:00:00Z"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_exception_that_is_stored_and_has_ended_is_a_warning() {
+    let policy = excepting("Deployment/a").replace("2026-11-11", "2026-10-11");
+    let input = input(&[("p.yaml", &policy)]);
+    let stored = serde_yaml::from_str(&policy).unwrap();
+    let of = |policies| {
+        let facts = Facts { policies, ..Facts::default() };
+        let report = judge(&input, &facts, "default", None, now());
+        report.findings.iter().map(|f| (f.refusal.code(), f.warning)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(vec![]), [("AID059", false)]);
+    assert_eq!(of(vec![stored]), [("AID059", true)]);
+}
+
 #[rstest]
 #[case::a_policy_that_is_elsewhere("", &[])]
 #[case::too_long("  expiresAt: \"2028-06-01T00:00:00Z\"\n", &["AID047 warning"])]

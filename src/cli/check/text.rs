@@ -1,6 +1,6 @@
 //! Findings for people: where, what, the lines, what to do.
 
-use super::super::output::count;
+use super::super::output::{clean, count};
 use super::judge::{Finding, Report};
 use super::masks::Masks;
 use perpro_core::decide::refusal::Reason;
@@ -67,19 +67,6 @@ fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &m
     if let Some(then) = then {
         let _ = writeln!(out, "      = {then}");
     }
-}
-
-/// Text that others wrote, with what would move a terminal's cursor or begin a line spelled out.
-fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
 }
 
 /// A line as far as it fits, and without what would move a terminal's cursor.

@@ -214,18 +214,23 @@ pub(super) fn policies(found: &Readable<Admission>) -> Part {
 }
 
 pub(super) fn namespaces(found: &Readable<Namespaces>) -> Part {
-    let Namespaces { all, agents, mistyped, older_pods } = match found {
+    let Namespaces { all, agents, warned, audited, mistyped, older_pods } = match found {
         Ok(found) => found,
         Err(why) => return Part::unreadable("namespaces", why),
     };
     let mut line = format!("{} all, {} agents", all.len(), agents.len());
+    for (list, what) in [(warned, "warned"), (audited, "audited")] {
+        if !list.is_empty() {
+            line += &format!(", {} {what}", list.len());
+        }
+    }
     if *older_pods > 0 {
         line += &format!(", {} older than the label", count(*older_pods, "pod"));
     }
     let mut part = Part::new("namespaces", line);
-    for (name, value) in mistyped {
+    for (name, label, value) in mistyped {
         part.problems.push(format!(
-            "namespace \"{name}\" has perpro.dev/enforce={value:?}, which governs nothing: use all or agents"
+            "namespace \"{name}\" has {label}={value:?}, which governs nothing: use all or agents"
         ));
     }
     if *older_pods > 0 {

@@ -76,6 +76,7 @@ mod tests {
     use super::super::seen::{Counts, Namespaces};
     use super::*;
     use crate::cluster::LeaseRecord;
+    use perpro_core::names;
     use rstest::rstest;
 
     const NOW: i64 = 2_000_000_000;
@@ -114,6 +115,7 @@ mod tests {
             }),
             namespaces: Ok(Namespaces {
                 all: vec!["support".to_owned()],
+                warned: vec!["billing".to_owned()],
                 older_pods: 3,
                 ..Namespaces::default()
             }),
@@ -133,7 +135,7 @@ mod tests {
                  webhook      2/2 ready, certificate 61 days\n\
                  controller   2/2 ready, leader perpro-controller-7d\n\
                  policies     {n}/{n} in force\n\
-                 namespaces   1 all, 0 agents, 3 pods older than the label\n\
+                 namespaces   1 all, 0 agents, 1 warned, 3 pods older than the label\n\
                  instances    4 live, 0 gated, 1 unclaimed\n\
                  note: 3 pods without identity; they are looked at when they are replaced\n"
             )
@@ -155,10 +157,10 @@ mod tests {
     #[case::nobody_asks("are missing or empty", |s: &mut Seen| s.admission.as_mut().unwrap().entries = [3, 0])]
     #[case::no_authority("name no certificate authority", |s: &mut Seen| s.admission.as_mut().unwrap().trust = [Trust::Nobody].into())]
     #[case::old_authority("expired at 2033-05-18T03:33:20Z, so API servers can't call", |s: &mut Seen| s.admission.as_mut().unwrap().trust = [Trust::Until(at(0))].into())]
-    #[case::a_policy_is_gone("not in force: perpro-identity-label", |s: &mut Seen| { s.admission.as_mut().unwrap().in_force.remove("perpro-identity-label"); })]
+    #[case::a_policy_is_gone("not in force: perpro-pods", |s: &mut Seen| { s.admission.as_mut().unwrap().in_force.remove("perpro-pods"); })]
     #[case::a_policy_is_weaker("ValidatingAdmissionPolicy perpro-pods: spec.failurePolicy is \"Ignore\" instead of \"Fail\"; restore it by \"kubectl delete validatingadmissionpolicy perpro-pods\" and an upgrade", |s: &mut Seen| change(s, "ValidatingAdmissionPolicy", "perpro-pods", "spec.failurePolicy is \"Ignore\" instead of \"Fail\""))]
     #[case::a_webhook_is_weaker("MutatingWebhookConfiguration perpro: webhooks[all] is missing; restore it by", |s: &mut Seen| change(s, "MutatingWebhookConfiguration", "perpro", "webhooks[all] is missing"))]
-    #[case::a_typo("enforce=\"al\", which governs nothing", |s: &mut Seen| s.namespaces.as_mut().unwrap().mistyped = vec![("x".into(), "al".into())])]
+    #[case::a_typo("enforce=\"al\", which governs nothing", |s: &mut Seen| s.namespaces.as_mut().unwrap().mistyped = vec![("x".into(), names::ENFORCE_LABEL, "al".into())])]
     #[case::unreadable("instances can't be read: forbidden", |s: &mut Seen| s.instances = Err("forbidden".into()))]
     fn what_is_wrong_is_told_with_the_next_step(#[case] expected: &str, #[case] breaks: fn(&mut Seen)) {
         let mut seen = well();
@@ -206,7 +208,7 @@ mod tests {
                 "webhook": replicas, "controller": replicas, "leader": "perpro-controller-7d",
                 "certificateEndsAt": "2033-07-18T03:34:20Z",
                 "policies": {"expected": expected(), "inForce": in_force},
-                "namespaces": {"all": ["support"], "agents": [], "olderPods": 3},
+                "namespaces": {"all": ["support"], "agents": [], "warned": ["billing"], "audited": [], "olderPods": 3},
                 "instances": null,
                 "problems": facts["problems"], "notes": facts["notes"],
             })

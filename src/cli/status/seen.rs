@@ -7,10 +7,12 @@ use anyhow::anyhow;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt;
+use perpro_core::decide::check::Governance;
 use perpro_core::names;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use x509_parser::pem::parse_x509_pem;
 
 /// Namespaces whose pods are read at once.
@@ -52,9 +54,13 @@ pub(super) struct Replicas {
 pub(super) struct Namespaces {
     pub(super) all: Vec<String>,
     pub(super) agents: Vec<String>,
-    /// Those whose label has a value that governs nothing.
+    /// Those that warn of more than they enforce.
+    pub(super) warned: Vec<String>,
+    /// Those that have more audited than they enforce.
+    pub(super) audited: Vec<String>,
+    /// Those with a label whose value says nothing, the label, and the value.
     #[serde(skip)]
-    pub(super) mistyped: Vec<(String, String)>,
+    pub(super) mistyped: Vec<(String, &'static str, String)>,
     /// Pods there that would need an identity today and have no account of ours.
     pub(super) older_pods: usize,
 }
@@ -128,15 +134,7 @@ fn ends(pem: &[u8]) -> Option<Timestamp> {
 }
 
 async fn namespaces(cluster: &Cluster) -> Readable<Namespaces> {
-    let mut found = Namespaces::default();
-    for namespace in readable(cluster.governed_namespaces().await)? {
-        let name = namespace.name_any();
-        match namespace.labels().get(names::ENFORCE_LABEL).map(String::as_str) {
-            Some("all") => found.all.push(name),
-            Some("agents") => found.agents.push(name),
-            other => found.mistyped.push((name, other.unwrap_or_default().to_owned())),
-        }
-    }
+    let mut found = Namespaces::of(&readable(cluster.labelled_namespaces().await)?);
     let governed = found.all.iter().map(|n| (n, true)).chain(found.agents.iter().map(|n| (n, false)));
     let counted: Vec<_> = stream::iter(governed.collect::<Vec<_>>())
         .map(async |(name, all)| {
@@ -148,6 +146,44 @@ async fn namespaces(cluster: &Cluster) -> Readable<Namespaces> {
         .await;
     found.older_pods = counted.into_iter().sum::<Readable<usize>>()?;
     Ok(found)
+}
+
+impl Namespaces {
+    /// Sorts them by their labels.
+    fn of(labelled: &BTreeMap<String, Namespace>) -> Self {
+        let mut found = Self::default();
+        for (name, namespace) in labelled {
+            let [enforce, warn, audit] =
+                [names::ENFORCE_LABEL, names::WARN_LABEL, names::AUDIT_LABEL].map(|label| {
+                    let value = namespace.labels().get(label);
+                    let says = Governance::of(value.map(String::as_str));
+                    if let Some(value) = value.filter(|_| says == Governance::Nobody) {
+                        found.mistyped.push((name.clone(), label, value.clone()));
+                    }
+                    says
+                });
+            match enforce {
+                Governance::All => found.all.push(name.clone()),
+                Governance::Agents => found.agents.push(name.clone()),
+                Governance::Nobody => {}
+            }
+            if rank(warn) > rank(enforce) {
+                found.warned.push(name.clone());
+            }
+            if rank(audit) > rank(enforce) {
+                found.audited.push(name.clone());
+            }
+        }
+        found
+    }
+}
+
+fn rank(governance: Governance) -> u8 {
+    match governance {
+        Governance::Nobody => 0,
+        Governance::Agents => 1,
+        Governance::All => 2,
+    }
 }
 
 /// Whether a pod would need an identity if it were created today, and runs without an account of ours.
@@ -183,6 +219,31 @@ mod tests {
             json!({"metadata": {"name": "p"}, "spec": {"containers": [], "serviceAccountName": "default"}});
         json_patch::merge(&mut object, &change);
         serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_counts_by_what_it_enforces_and_by_what_it_tells_beyond_that() {
+        let labels = [
+            (
+                "enforced",
+                json!({"perpro.dev/enforce": "all", "perpro.dev/warn": "all", "perpro.dev/audit": "agents"}),
+            ),
+            (
+                "half",
+                json!({"perpro.dev/enforce": "agents", "perpro.dev/warn": "all", "perpro.dev/audit": "agents"}),
+            ),
+            ("watched", json!({"perpro.dev/audit": "agents"})),
+            ("typo", json!({"perpro.dev/warn": "al"})),
+        ];
+        let labelled = labels.map(|(name, labels)| {
+            let namespace = json!({"metadata": {"name": name, "labels": labels}});
+            (name.to_owned(), serde_json::from_value(namespace).unwrap())
+        });
+        let found = Namespaces::of(&labelled.into());
+        let Namespaces { all, agents, warned, audited, mistyped, .. } = found;
+        assert_eq!((all, agents), (vec!["enforced".to_owned()], vec!["half".to_owned()]));
+        assert_eq!((warned, audited), (vec!["half".to_owned()], vec!["watched".to_owned()]));
+        assert_eq!(mistyped, [("typo".to_owned(), names::WARN_LABEL, "al".to_owned())]);
     }
 
     #[rstest]

@@ -1,6 +1,6 @@
 {{/* Reads of our kinds. */}}
 {{- define "perpro.people.view" -}}
 - apiGroups: [perpro.dev]
-  resources: [agentidentities, agentpolicies]
+  resources: [agentidentities, agentpolicies, governednamespaces]
   verbs: [get, list, watch]
 {{- end }}

@@ -1,5 +1,5 @@
 {{/*
-A policy and its binding. What it guards is the template "perpro.policy.NAME". Nobody is exempt but by name in
+A policy and its binding. What it guards is the template "perpro.policy.NAME"; its "binding" is what the binding says besides. Nobody is exempt but by name in
 there; what errs, refuses. Refusals are 403: a 422 is a policy that is broken. Arguments: root, name.
 */}}
 {{- define "perpro.policy" -}}
@@ -9,8 +9,8 @@ there; what errs, refuses. Refusals are 403: a 422 is a policy that is broken. A
 {{- $guards := include (printf "perpro.policy.%s" $name) $root | fromYaml -}}
 {{- with $guards.Error }}{{ fail . }}{{ end -}}
 {{- include "perpro.policy.explained" $guards -}}
-{{- $spec := merge (dict "failurePolicy" "Fail") $guards -}}
-{{- $binding := dict "policyName" $full "validationActions" (list "Deny") -}}
+{{- $spec := merge (dict "failurePolicy" "Fail") (omit $guards "binding") -}}
+{{- $binding := merge (dict "policyName" $full "validationActions" (list "Deny")) ($guards.binding | default dict) -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:

@@ -1,5 +1,6 @@
 {{/*
-What the webhooks of both configurations share. Arguments: root, name, path, side effects, failure policy.
+What the webhooks of both configurations share. Arguments: root, name, path, side effects, failure policy, and, if it
+is not 10, the time that the API server waits, in seconds.
 */}}
 {{- define "perpro.webhook" -}}
 name: {{ index . 1 }}.perpro.dev
@@ -12,7 +13,7 @@ clientConfig:
 failurePolicy: {{ index . 4 }}
 matchPolicy: Equivalent
 sideEffects: {{ index . 3 }}
-timeoutSeconds: 10
+timeoutSeconds: {{ if gt (len .) 5 }}{{ index . 5 }}{{ else }}10{{ end }}
 admissionReviewVersions: [v1]
 {{- end }}
 
@@ -144,7 +145,7 @@ Arguments: root, verb of the path, side effects.
   {{- end }}
   {{- if eq $verb "mutate" }}
   {{- if ne .name "agents" }}
-  # Who may not use an identity has no accounts made for it; the policy use-pods refuses the pod.
+  # Who may not use an identity has no accounts made for it; the policy pods refuses the pod.
   matchConditions:
     - name: may-use
       expression: >-

@@ -173,11 +173,30 @@ mod tests {
     #[case::none(json!({"namespaces": []}), &["AID028 spec.namespaces"])]
     #[case::too_short_a_token(json!({"kubernetesTokenSeconds": 60}), &["AID028 spec.kubernetesTokenSeconds"])]
     #[case::an_elevated_wildcard(json!({"elevatedPermissions": [{"apiGroups": [""], "resources": ["*"], "verbs": ["get"]}]}), &["AID051 spec.elevatedPermissions[0]"])]
+    #[case::an_audience_of_the_api_server(json!({"injectors": [{"name": "a", "images": ["i"], "volumes": ["v"], "audiences": ["x", "https://kubernetes.default.svc"]}]}), &["AID058 spec.injectors[0].audiences"])]
+    #[case::no_audience(json!({"injectors": [{"name": "a", "images": ["i"], "volumes": ["v"], "audiences": []}]}), &["AID028 spec.injectors[0].audiences"])]
+    #[case::an_injector_of_any_image(json!({"injectors": [{"name": "a", "volumes": ["v"], "audiences": ["x"]}]}), &["AID028 spec.injectors[0]"])]
+    #[case::an_injector_twice(json!({"injectors": [istio(), istio()]}), &["AID028 spec.injectors[1]"])]
+    #[case::a_code_without_exception(json!({"exceptions": [exception(json!({"codes": ["AID004", "AID011"]}))]}), &["AID058 spec.exceptions[0].codes"])]
+    #[case::no_workload(json!({"exceptions": [exception(json!({"workload": "bot"}))]}), &["AID028 spec.exceptions[0].workload"])]
+    #[case::no_end(json!({"exceptions": [exception(json!({"expiresAt": null}))]}), &["AID028 spec.exceptions[0].expiresAt"])]
+    #[case::injectors_and_exceptions(json!({"injectors": [istio()], "exceptions": [exception(json!({}))]}), &[])]
     fn a_policy_is_refused_for_what_its_definition_says(#[case] change: Value, #[case] expected: &[&str]) {
         let mut spec = json!({"namespaces": ["ns"]});
         spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let written = json!({"metadata": {"name": "p"}, "spec": spec});
         assert_eq!(told(&Definitions::default().policy(&written).refusals), expected);
+    }
+
+    fn istio() -> Value {
+        json!({"name": "istio-proxy", "images": ["docker.io/istio/"], "volumes": ["istio-token"], "audiences": ["istio-ca"]})
+    }
+
+    fn exception(change: Value) -> Value {
+        let mut exception = json!({"name": "nfs", "namespace": "ns", "workload": "Deployment/bot", "codes": ["AID013"],
+            "owner": "storage-team", "reason": "Moves off NFS.", "expiresAt": "2026-08-30T00:00:00Z"});
+        exception.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        exception
     }
 
     #[test]

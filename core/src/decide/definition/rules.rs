@@ -3,7 +3,9 @@
 use crate::api::{
     AgentIdentity, AgentIdentitySpec, AgentPolicy, ContainerGrant, PermissionRule, SecretKeyGrant,
 };
+use crate::decide::exception::CODES;
 use crate::decide::grant::MOST;
+use crate::decide::injector::is_api_servers;
 use crate::decide::powers::VERBS;
 use crate::decide::refusal::{Reason, Refusal};
 use crate::decide::rules::size;
@@ -111,6 +113,20 @@ pub(super) fn of_policy(policy: &AgentPolicy) -> Vec<Refusal> {
     let elevated = policy.spec.elevated_permissions.iter().enumerate();
     for (i, _) in elevated.filter(|(_, rule)| has_wildcard(rule)) {
         found.push(Refusal::at(format!("spec.elevatedPermissions[{i}]"), Reason::ElevatedWildcard));
+    }
+    // AID058
+    for (i, injector) in policy.spec.injectors.iter().enumerate() {
+        if let Some(audience) = injector.audiences.iter().find(|a| is_api_servers(a)) {
+            let reason = Reason::NeverInjected { audience: audience.clone() };
+            found.push(Refusal::at(format!("spec.injectors[{i}].audiences"), reason));
+        }
+    }
+    for (i, exception) in policy.spec.exceptions.iter().enumerate() {
+        let mut codes = exception.codes.clone();
+        codes.retain(|c| !CODES.contains(&c.as_str()));
+        if !codes.is_empty() {
+            found.push(Refusal::at(format!("spec.exceptions[{i}].codes"), Reason::NeverExcepted { codes }));
+        }
     }
     found
 }

@@ -157,6 +157,15 @@ fn matches(pattern: &str, text: &str) -> Option<bool> {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
         ),
         r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$" => Some(text.split('/').all(file)),
+        r"^[A-Z][A-Za-z0-9]*/[a-z0-9][-.a-z0-9]*$" => {
+            Some(text.split_once('/').is_some_and(|(kind, name)| {
+                let of_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+                kind.starts_with(|c: char| c.is_ascii_uppercase())
+                    && kind.bytes().all(|b| b.is_ascii_alphanumeric())
+                    && name.bytes().next().is_some_and(of_name)
+                    && name.bytes().all(|b| of_name(b) || b"-.".contains(&b))
+            }))
+        }
         _ => None,
     }
 }

@@ -2,12 +2,13 @@
 //! about it (`words`).
 //!
 //! Codes never change meaning. Messages begin with what to do, since the API server, kubectl and
-//! events cut long ones; they never name a person and never hold a value.
+//! events cut long ones; they never name a person and never hold a value. Only the warning of an exception says
+//! who answers for it: whoever reads it is to ask them.
 
 mod reason;
 mod words;
 
-pub use reason::Reason;
+pub use reason::{Lacking, Reason};
 
 use std::fmt;
 
@@ -128,6 +129,19 @@ mod tests {
             Reason::ForgedMark { mark: s() },
             Reason::UnlistedToken { container: c(), audience: None, identity: s() },
             Reason::UnlistedToken { container: c(), audience: c(), identity: s() },
+            Reason::InjectorLacks { injector: s(), policy: s(), audience: s(), lacking: Lacking::Image(s()) },
+            Reason::InjectorLacks {
+                injector: s(),
+                policy: s(),
+                audience: s(),
+                lacking: Lacking::Volume(s()),
+            },
+            Reason::InjectorLacks { injector: s(), policy: s(), audience: s(), lacking: Lacking::Audience },
+            Reason::NeverExcepted { codes: vec![s()] },
+            Reason::NeverInjected { audience: s() },
+            Reason::ExceptionElsewhere { namespace: s() },
+            Reason::ExceptionEnded { at: s() },
+            Reason::ExceptionTooLong { days: 90 },
             Reason::VolumeType { kind: "nfs" },
             Reason::UnknownField { field: s() },
             Reason::PullSecretNotAllowed { secret: s() },

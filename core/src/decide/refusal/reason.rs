@@ -37,6 +37,13 @@ pub enum Reason {
         audience: Option<String>,
         identity: String,
     },
+    /// A token that an injector by the container's name does not let through.
+    InjectorLacks {
+        injector: String,
+        policy: String,
+        audience: String,
+        lacking: Lacking,
+    },
     WholeSecret {
         container: Option<String>,
         secret: String,
@@ -197,6 +204,30 @@ pub enum Reason {
         container: String,
         what: &'static str,
     },
+    /// Another reason, for which an exception lets the pod pass all the same.
+    Excepted {
+        exception: String,
+        owner: String,
+        until: String,
+        /// Days until it ends, when that is near.
+        days_left: Option<i64>,
+        reason: Box<Reason>,
+    },
+    NeverExcepted {
+        codes: Vec<String>,
+    },
+    NeverInjected {
+        audience: String,
+    },
+    ExceptionElsewhere {
+        namespace: String,
+    },
+    ExceptionEnded {
+        at: String,
+    },
+    ExceptionTooLong {
+        days: u32,
+    },
     IdentityName,
     OwnerName,
     NoJustification,
@@ -222,6 +253,17 @@ pub enum Reason {
     },
 }
 
+/// What of a token the injector does not list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// The image of its container.
+    Image(String),
+    /// The volume that it is in.
+    Volume(String),
+    /// Its audience.
+    Audience,
+}
+
 impl Reason {
     /// The stable code.
     #[must_use]
@@ -236,8 +278,8 @@ impl Reason {
             Self::RotationOverdue { .. } => "AID007",
             Self::TooManyInstances { .. } => "AID008",
             Self::ForgedMark { .. } => "AID009",
-            // AID010 is the policy perpro-identity-label in the chart.
-            Self::UnlistedToken { .. } => "AID011",
+            // AID010 is the policy perpro-pods in the chart.
+            Self::UnlistedToken { .. } | Self::InjectorLacks { .. } => "AID011",
             Self::WholeSecret { .. } => "AID012",
             Self::VolumeType { .. } => "AID013",
             Self::UnknownField { .. } => "AID014",
@@ -286,6 +328,10 @@ impl Reason {
             Self::CutsIdentities { .. } => "AID055",
             Self::EndsInstances { .. } => "AID056",
             Self::ImageOverCeiling { .. } => "AID057",
+            Self::NeverExcepted { .. } | Self::NeverInjected { .. } | Self::ExceptionElsewhere { .. } => {
+                "AID058"
+            }
+            Self::ExceptionEnded { .. } | Self::ExceptionTooLong { .. } => "AID059",
             Self::NotGoverned { .. } => "AID010",
             Self::AuthorUnknown => "AID092",
             // AID094 is the policy perpro-reserved in the chart.
@@ -298,6 +344,7 @@ impl Reason {
             Self::DryRun => "AID062",
             Self::SkippedField { .. } => "AID063",
             Self::LiteralCredential { .. } => "AID065",
+            Self::Excepted { .. } => "AID066",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",
         }

@@ -1,6 +1,7 @@
 //! What a person is told: one sentence for each reason, which begins with what to do.
 
-use super::Reason;
+use super::{Lacking, Reason};
+use crate::decide::exception::CODES;
 use crate::names;
 use std::fmt;
 
@@ -56,11 +57,29 @@ impl fmt::Display for Reason {
                 "set kubernetesAccess: Token for {} in AgentIdentity \"{identity}\", or remove its Kubernetes token",
                 holder(container.as_deref())
             ),
-            Self::UnlistedToken { container, audience: Some(audience), identity } => write!(
+            Self::UnlistedToken { container: Some(container), audience: Some(audience), identity } => write!(
+                f,
+                "remove the token for audience \"{audience}\" of container \"{container}\", or have that listed under injectors of each AgentPolicy of the namespace: AgentIdentity \"{identity}\" does not list it"
+            ),
+            Self::UnlistedToken { container: None, audience: Some(audience), identity } => write!(
                 f,
                 "remove the token for audience \"{audience}\" of {}: AgentIdentity \"{identity}\" does not list it",
-                holder(container.as_deref())
+                holder(None)
             ),
+            Self::InjectorLacks { injector, policy, audience, lacking } => match lacking {
+                Lacking::Image(image) => write!(
+                    f,
+                    "use an image that AgentPolicy \"{policy}\" lists for injector \"{injector}\": with \"{image}\" the container gets nothing, the token for audience \"{audience}\" neither"
+                ),
+                Lacking::Volume(volume) => write!(
+                    f,
+                    "have AgentPolicy \"{policy}\" list volume \"{volume}\" for injector \"{injector}\", or remove its token for audience \"{audience}\""
+                ),
+                Lacking::Audience => write!(
+                    f,
+                    "have AgentPolicy \"{policy}\" list audience \"{audience}\" for injector \"{injector}\", or remove the token"
+                ),
+            },
             Self::WholeSecret { container, secret, by, identity } => write!(
                 f,
                 "{} takes all of Secret \"{secret}\" by {by}; list the keys it needs under secretKeys of AgentIdentity \"{identity}\"",
@@ -189,7 +208,7 @@ impl fmt::Display for Reason {
             ),
             Self::NotGoverned { namespace } => write!(
                 f,
-                "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there any more",
+                "label namespace \"{namespace}\" with {}=all (or agents): nobody governs agents there",
                 names::ENFORCE_LABEL
             ),
             Self::NotTheirs { identity, changed: true } => write!(
@@ -259,6 +278,35 @@ impl fmt::Display for Reason {
                 f,
                 "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity, and replace the credential: it looks like {what}, and whoever reads the pod has it"
             ),
+            // An API server drops a warning with control characters, so none of what a policy says is told as it is.
+            Self::Excepted { exception, owner, until, days_left, reason } => {
+                match days_left {
+                    Some(0) => write!(f, "exception {exception:?} of {owner:?} ends within a day, at {until}")?,
+                    Some(days) => write!(f, "exception {exception:?} of {owner:?} ends in {days} days, at {until}")?,
+                    None => write!(f, "exception {exception:?} of {owner:?} lets this pass until {until}")?,
+                }
+                write!(f, "; then {}: {reason}", reason.code())
+            }
+            Self::NeverExcepted { codes } => write!(
+                f,
+                "remove {} from codes: exceptions are for {} alone",
+                quoted(codes),
+                CODES.join(", ")
+            ),
+            Self::NeverInjected { audience } => write!(
+                f,
+                "name an audience that is not the API server's: tokens for {audience:?} are for what identities list under kubernetesAccess"
+            ),
+            Self::ExceptionElsewhere { namespace } => write!(
+                f,
+                "name a namespace that this policy bounds: it does not list \"{namespace}\", so the exception counts for nothing"
+            ),
+            Self::ExceptionEnded { at } => {
+                write!(f, "remove this exception, or have somebody decide on it anew: it ended at {at}")
+            }
+            Self::ExceptionTooLong { days } => {
+                write!(f, "set an earlier expiresAt, and extend it when it comes near: exceptions last at most {days} days")
+            }
             Self::WebhookNotReady { why } => write!(f, "try again in a few seconds: {why}; if it stays, the webhook's log says more"),
             Self::MintFailed { detail } => {
                 write!(f, "look at quotas on service accounts: the pod's account can't be created: {detail}")

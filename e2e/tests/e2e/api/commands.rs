@@ -290,22 +290,21 @@ async fn status_names_what_somebody_changed_in_a_policy() {
     let policies = Api::<ValidatingAdmissionPolicy>::all(world.client.clone());
     let change = async |conditions: Value| {
         let patch = Patch::Merge(json!({"spec": {"matchConditions": conditions}}));
-        policies.patch("perpro-identity-label", &PatchParams::default(), &patch).await.unwrap();
+        policies.patch("perpro-pods", &PatchParams::default(), &patch).await.unwrap();
     };
     let facts = async || -> Value {
         let said = world.perpro(&["status", "-o", "json"]).await;
         assert_eq!(said.code, Some(1), "{said:?}");
         serde_json::from_str(&said.out).unwrap()
     };
-    let named = |facts: &Value| facts["policies"]["inForce"].to_string().contains("perpro-identity-label");
+    let named = |facts: &Value| facts["policies"]["inForce"].to_string().contains("perpro-pods");
     assert!(named(&facts().await));
 
     // It changes nothing for the tests beside this one.
     change(json!([{"name": "somebody", "expression": "true"}])).await;
     let facts_then = facts().await;
     change(json!(null)).await;
-    let problem =
-        "ValidatingAdmissionPolicy perpro-identity-label: spec.matchConditions was added; restore it by ";
+    let problem = "ValidatingAdmissionPolicy perpro-pods: spec.matchConditions was added; restore it by ";
     assert!(!named(&facts_then), "{facts_then}");
     let problems = facts_then["problems"].as_array().unwrap();
     assert!(problems.iter().any(|p| p.as_str().unwrap().starts_with(problem)), "{facts_then}");

@@ -2,22 +2,27 @@
 //! released, and never run. Needs a cluster with perpro installed; `e2e/test` starts it.
 
 mod accounts;
-mod actors;
+pub(crate) mod actors;
 mod admission;
+mod adopt;
 mod authors;
 mod charts;
 mod codes;
 mod commands;
+mod exceptions;
 mod fields;
 mod grants;
 mod identities;
+mod injectors;
 mod later;
 mod lifecycle;
 mod people;
 mod policies;
 mod quotas;
+mod scan;
 mod server;
 mod sessions;
 mod telemetry;
 mod theft;
+mod warnings;
 mod writes;

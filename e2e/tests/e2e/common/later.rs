@@ -1,5 +1,5 @@
-//! Somebody else's webhook that is asked after perpro's: a real one, served by the test itself, so the API server must
-//! run on this machine.
+//! Somebody else's webhook that is asked after perpro's, or before: a real one, served by the test itself, so the API
+//! server must run on this machine.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -23,6 +23,13 @@ pub enum Answer {
 
 type Decide = fn(&Value) -> Answer;
 
+/// Whether it is asked before perpro's webhook or after.
+#[derive(Clone, Copy, Debug)]
+pub enum Turn {
+    Before,
+    After,
+}
+
 /// A webhook for the pods of one namespace.
 pub struct Later {
     name: String,
@@ -34,6 +41,11 @@ impl Later {
     /// Starts one that changes pods as `mutate` says, and judges them as `validate` does. The API server learns of it a
     /// moment later: wait until it shows.
     pub async fn start(world: &World, mutate: Decide, validate: Decide) -> Self {
+        Self::start_in(world, Turn::After, mutate, validate).await
+    }
+
+    /// Starts one in its turn. Before, it is asked again when perpro has changed what it saw.
+    pub async fn start_in(world: &World, turn: Turn, mutate: Decide, validate: Decide) -> Self {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let tls =
@@ -47,15 +59,22 @@ impl Later {
         let address = server.listening().await.unwrap();
 
         // Webhooks that change are asked in the order of their configurations' names.
-        let name = format!("zz-later-{}", world.namespace);
+        let name = match turn {
+            Turn::Before => format!("aa-earlier-{}", world.namespace),
+            Turn::After => format!("zz-later-{}", world.namespace),
+        };
         let webhook = |path: &str| {
-            json!({
+            let mut webhook = json!({
                 "name": "later.perpro.test", "sideEffects": "None", "admissionReviewVersions": ["v1"],
                 "clientConfig": {"url": format!("https://{address}/{path}"),
                     "caBundle": ByteString(cert.pem().into_bytes())},
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]
-            })
+            });
+            if path == "mutate" && matches!(turn, Turn::Before) {
+                webhook["reinvocationPolicy"] = json!("IfNeeded");
+            }
+            webhook
         };
         let configuration = |path: &str| json!({"metadata": {"name": name}, "webhooks": [webhook(path)]});
         let params = PostParams::default();

@@ -3,6 +3,7 @@
 //! processes run on this machine; `e2e/test` starts it. The tests share those processes, so they
 //! run one at a time.
 
+mod plain;
 mod poison;
 mod telemetry;
 mod uninstall;
@@ -70,7 +71,7 @@ async fn all_is_well(world: &World, pods: &[&str]) {
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn a_controller_that_dies_at_any_write_on_the_way_up_loses_nothing() {
-    for write in ["apply-role", "claim", "bind", "ungate", "report-status"] {
+    for write in ["apply-role", "claim", "bind", "ungate", "report-status", "claim-secrets"] {
         for moment in ["before", "after"] {
             let point = format!("{write}:{moment}");
             println!("{point}");
@@ -258,13 +259,15 @@ async fn a_pod_is_claimed_only_under_the_identity_as_it_is_then() {
 /// The only pod is told why it may not start; it never ran, and its account was never anybody's.
 async fn is_never_claimed(world: &World, edit: &str, code: &str) {
     let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace);
-    let about = ListParams::default().fields("involvedObject.name=pod");
-    let told = async || {
-        let events = events.list(&about).await.unwrap().items;
-        let mut texts = events.iter().filter_map(|event| event.message.as_deref());
-        when(texts.any(|text| text.starts_with(code)), &format!("{events:?}"))
-    };
-    world.eventually(&format!("{edit}: the pod should be told {code}"), told).await;
+    for object in ["pod", "bot"] {
+        let about = ListParams::default().fields(&format!("involvedObject.name={object}"));
+        let told = async || {
+            let events = events.list(&about).await.unwrap().items;
+            let mut texts = events.iter().filter_map(|event| event.message.as_deref());
+            when(texts.any(|text| text.starts_with(code)), &format!("{events:?}"))
+        };
+        world.eventually(&format!("{edit}: {object} should be told {code}"), told).await;
+    }
     // It may have been ended by now.
     let pod = world.pods().get_opt("pod").await.unwrap();
     assert!(pod.is_none_or(|pod| gated(&pod)), "{edit}: it runs");
@@ -310,6 +313,41 @@ async fn with_the_webhook_down_agents_are_refused_and_all_else_goes_on() {
     // The plug can be pulled without it.
     world.patch_identity("bot", json!({"suspended": true})).await;
     world.gone(world.pods(), "pod").await;
+    processes.start(HostProcess::Webhook, &[]).await.unwrap();
+}
+
+/// What is only told is told by nobody then, and holds nobody up.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn with_the_webhook_down_workloads_and_plain_pods_pass_at_once_where_they_would_be_told_something() {
+    let world = World::new("agents").await;
+    let labels = json!({"metadata": {"labels": {names::WARN_LABEL: "all", names::AUDIT_LABEL: "all"}}});
+    let namespace = format!("/api/v1/namespaces/{}", world.namespace);
+    assert!(world.tries("PATCH", &namespace, &labels).await.0);
+    let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", world.namespace);
+    let deployment = |name: &str| {
+        let template =
+            json!({"metadata": {"labels": {"app": "x"}}, "spec": json!(common::pod(json!({})))["spec"]});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "x"}}, "template": template}})
+    };
+    let mut turn = 0;
+    world
+        .eventually("the label should count", async || {
+            turn += 1;
+            let (_, told) = world.tries("POST", &deployments, &deployment(&format!("up-{turn}"))).await;
+            when(told.len() == 1 && told[0].starts_with("perpro AID001"), &format!("{told:?}"))
+        })
+        .await;
+    let processes = HostProcesses::of(&world.cluster);
+    processes.kill(HostProcess::Webhook).await.unwrap();
+    let began = Instant::now();
+    let pods = format!("/api/v1/namespaces/{}/pods", world.namespace);
+    let plain = json!(common::pod(json!({"metadata": {"name": "plain"}})));
+    for (path, object) in [(&deployments, deployment("down")), (&pods, plain)] {
+        assert_eq!(world.tries("POST", path, &object).await, (true, vec![]), "{path}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     processes.start(HostProcess::Webhook, &[]).await.unwrap();
 }
 

@@ -77,6 +77,10 @@ async fn nothing_is_left(world: &World, account: &str) {
     assert!(!roles.is_empty() && roles.iter().all(|r| r.rules.iter().flatten().count() == 0), "{roles:?}");
     assert!(world.pods().get_opt("waits").await.unwrap().is_none(), "the gated pod");
     assert!(world.pods().get_opt("running").await.unwrap().is_some(), "a pod that runs is its owner's");
+    let path = format!("/apis/perpro.dev/v1alpha1/namespaces/{}/governednamespaces", world.namespace);
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    let governed = world.client.request::<serde_json::Value>(request).await.unwrap();
+    assert_eq!(governed["items"], json!([]));
     let namespaced = |name: &'static str| (Api::<Secret>::namespaced(world.client.clone(), NAMESPACE), name);
     for (secrets, name) in ["perpro-ca", "perpro-webhook-tls"].map(namespaced) {
         assert!(secrets.get_opt(name).await.unwrap().is_none(), "{name}");

@@ -52,18 +52,28 @@ fn selects(rule: &Value, group: &str, resource: &str, operation: &str) -> bool {
 /// Each policy that looks at an object costs; most pods are created by people who never heard of perpro.
 #[test]
 #[ignore = "needs helm"]
-fn the_creation_of_a_pod_meets_three_policies_and_of_a_plain_pod_one() {
+fn the_creation_of_a_pod_meets_three_policies_and_of_a_plain_pod_one_or_where_agents_are_governed_two() {
     for (set, values) in sets() {
         let objects = objects(&rendered("perpro", &values));
-        let (mut all, mut unlabelled) = (Vec::new(), Vec::new());
+        let (mut agents, mut plain, mut governed) = (Vec::new(), Vec::new(), Vec::new());
         for policy in of_kind(&objects, "ValidatingAdmissionPolicy") {
             let matched = &policy["spec"]["matchConstraints"];
             let rules = matched["resourceRules"].as_array().unwrap();
-            if rules.iter().any(|r| selects(r, "", "pods", "CREATE")) {
-                all.push(called(policy));
-                unlabelled.extend(matched["objectSelector"].is_null().then(|| called(policy)));
+            if !rules.iter().any(|r| selects(r, "", "pods", "CREATE")) {
+                continue;
+            }
+            let selector = &matched["objectSelector"]["matchExpressions"];
+            assert!(selector.is_null() || selector[0]["key"] == names::IDENTITY_LABEL);
+            let operator = selector[0]["operator"].as_str().unwrap_or_default();
+            if operator != "DoesNotExist" {
+                agents.push(called(policy));
+            }
+            if operator != "Exists" {
+                governed.push(called(policy));
+                plain.extend(matched["namespaceSelector"].is_null().then(|| called(policy)));
             }
         }
-        assert_eq!((all.len(), unlabelled.len()), (3, 1), "{set}: {all:?}");
+        let met = (agents.len(), plain.len(), governed.len());
+        assert_eq!(met, (3, 1, 2), "{set}: {agents:?} {governed:?}");
     }
 }

@@ -2,6 +2,7 @@
 //! by `e2e/test`; no cluster.
 
 mod admission;
+mod advice;
 mod crds;
 mod names;
 mod pods;

@@ -3,11 +3,12 @@
 
 mod agents;
 mod namespaces;
+mod plain;
 mod pods;
 mod reserved;
 mod subjects;
 mod tokens;
-mod uses;
+pub mod uses;
 
 use crate::common::{World, account_of, agent};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const USE: Guard = Guard::Policy("AID084");
 
 /// The eight kinds that hold a pod or its template, and one that runs identity `bot`.
-fn workloads() -> Vec<(&'static str, &'static str, Value)> {
+pub fn workloads() -> Vec<(&'static str, &'static str, Value)> {
     let labels = json!({"app": "x", names::IDENTITY_LABEL: "bot"});
     let spec = |restart: &str| {
         let mut spec = json!(pod(json!({})))["spec"].clone();

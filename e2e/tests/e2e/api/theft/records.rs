@@ -1,4 +1,4 @@
-//! What the controller keeps beside: its Lease, its Events, the status of identities.
+//! What the controller keeps beside: its Lease, its Events, GovernedNamespaces, the status of identities.
 
 use super::POLICY;
 use crate::api::actors::{Actor, Guard};
@@ -8,7 +8,8 @@ use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_stolen_token_of_the_controller_keeps_its_lease_its_events_and_the_status_and_nothing_else() {
+async fn a_stolen_token_of_the_controller_keeps_its_lease_its_events_its_records_and_the_status_and_nothing_else()
+ {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
     let thief = Actor::token(&world, NAMESPACE, "perpro-controller").await;
@@ -32,6 +33,20 @@ async fn a_stolen_token_of_the_controller_keeps_its_lease_its_events_and_the_sta
         )
         .await;
     thief.may_not(Guard::Rbac, "DELETE", &held, json!(null)).await;
+
+    let governed = |name: &str| json!({"apiVersion": "perpro.dev/v1alpha1", "kind": "GovernedNamespace", "metadata": {"name": name}, "spec": {"claimedSecrets": {}}});
+    let apply = "?fieldManager=perpro&force=true";
+    let ungoverned = World::new("").await;
+    let here = world.path("perpro.dev/v1alpha1", "governednamespaces");
+    thief.may("PATCH", &format!("{here}/perpro{apply}"), governed("perpro")).await;
+    thief.may("DELETE", &format!("{here}/perpro"), json!(null)).await;
+    thief.may_not(POLICY, "PATCH", &format!("{here}/other{apply}"), governed("other")).await;
+    thief.may_not(POLICY, "POST", &here, governed("other")).await;
+    let mut held = governed("perpro");
+    held["metadata"]["finalizers"] = json!([super::FINALIZER]);
+    thief.may_not(POLICY, "PATCH", &format!("{here}/perpro{apply}"), held).await;
+    let there = ungoverned.path("perpro.dev/v1alpha1", "governednamespaces/perpro");
+    thief.may_not(POLICY, "PATCH", &format!("{there}{apply}"), governed("perpro")).await;
 
     let event = |who: &str| {
         json!({"metadata": {"name": "pod.1"}, "reportingController": who, "reportingInstance": who, "action": "Claim",
