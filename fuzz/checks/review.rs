@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// Pods, and what else a path is ever asked about.
 const SUBJECT: Subject =
-    Subject { group: "", version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
+    Subject { groups: &[""], version: "v1", kinds: &["Pod"], namespaced: true, operations: &["CREATE"] };
 
 /// Whatever is added to the pod and said of it, for each byte of the review; far more than is ever needed.
 const GROWS: usize = 40;
