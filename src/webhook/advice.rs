@@ -122,7 +122,7 @@ fn logged(request: &Request<'_>, pod: &Value, answer: &Answer) {
     let name = metadata["name"].as_str().or_else(|| metadata["generateName"].as_str()).unwrap_or_default();
     let identity = pod["metadata"]["labels"][names::IDENTITY_LABEL].as_str();
     let (namespace, kind) = (&request.namespace, &request.kind.kind);
-    tracing::info!(namespace, identity, kind, name, code, "pods of this would be refused");
+    tracing::info!(namespace, identity, kind, object = name, code, "pods of this would be refused");
 }
 
 #[cfg(test)]

@@ -217,8 +217,21 @@ fn unreadable(json: &str, error: &serde_json::Error) -> Refusal {
     let path = path::at(json, error.line(), error.column());
     let path = if path.is_empty() { "object".to_owned() } else { path };
     // It may quote what it could not read.
-    let error = literal::masked(text.strip_suffix(&place).unwrap_or(&text));
+    let error = shortened(literal::masked(text.strip_suffix(&place).unwrap_or(&text)));
     Refusal::at(path, Reason::Unreadable { error })
+}
+
+/// Begin and end of a text that is as long as whoever wrote it liked: what was read, and what was expected.
+fn shortened(text: String) -> String {
+    const BEGIN: usize = 120;
+    const END: usize = 80;
+    let length = text.chars().count();
+    if length <= BEGIN + END {
+        return text;
+    }
+    let begin: String = text.chars().take(BEGIN).collect();
+    let end: String = text.chars().skip(length - END).collect();
+    format!("{begin}...{end}")
 }
 
 /// What the three kinds of container have in common, and all of it that can bring a credential.
@@ -325,5 +338,12 @@ mod tests {
             "AID028 metadata.labels[a.b/c]: send an object that its API can read: invalid type: integer `1`, expected a string"
         );
         assert_eq!(AgentPod::parse("{}").unwrap_err().path, "spec");
+    }
+
+    #[test]
+    fn a_pod_that_is_a_long_text_is_refused_in_few_words() {
+        let refusal = AgentPod::parse(&json!({"spec": "\u{7f}".repeat(100_000)}).to_string()).unwrap_err();
+        let said = refusal.to_string();
+        assert!(said.len() < 300 && said.ends_with("expected PodSpec"), "{said}");
     }
 }

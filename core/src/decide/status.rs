@@ -33,6 +33,9 @@ pub fn status(
     }
 }
 
+/// Reason while nobody has listed the pods that may name a Secret.
+const NOT_LOOKED_YET: &str = "NotLookedYet";
+
 /// The conditions that say since this pass that something is wrong: whoever looks at the identity should be told.
 #[must_use]
 pub fn news<'a>(
@@ -43,9 +46,11 @@ pub fn news<'a>(
     let known = |c: &Condition| {
         old.iter().any(|o| o.type_ == c.type_ && o.status == c.status && o.reason == c.reason)
     };
-    // A Role that is refused is told with what refused it; that nobody governs is no event.
+    // A Role that is refused is told with what refused it; that nobody governs is no event, nor what every new identity
+    // begins with.
     let told = |c: &&Condition| {
-        c.status == "False" && !["RoleRefused", "NamespaceNotGoverned"].contains(&c.reason.as_str())
+        c.status == "False"
+            && !["RoleRefused", "NamespaceNotGoverned", NOT_LOOKED_YET].contains(&c.reason.as_str())
     };
     let mut found: Vec<&Condition> = Vec::new();
     for condition in status.conditions.iter().filter(told).filter(|c| !known(c)) {
@@ -93,7 +98,7 @@ fn exclusive(refusals: &[Refusal], shared: Option<&Exclusive<'_>>) -> Verdict {
         Some(Exclusive::InUse { secret, pods }) => verdict(IN_USE, in_use(secret, pods)),
         Some(Exclusive::TooMany { secret }) => verdict(TOO_MANY, too_many(secret)),
         Some(Exclusive::NotYet { secret }) => verdict(
-            "NotLookedYet",
+            NOT_LOOKED_YET,
             format!("whether pods without identity name Secret \"{secret}\" is about to be looked at"),
         ),
         Some(Exclusive::Yes) => Verdict {

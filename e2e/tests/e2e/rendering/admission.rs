@@ -52,7 +52,7 @@ fn selects(rule: &Value, group: &str, resource: &str, operation: &str) -> bool {
 /// Each policy that looks at an object costs; most pods are created by people who never heard of perpro.
 #[test]
 #[ignore = "needs helm"]
-fn the_creation_of_a_pod_meets_three_policies_and_of_a_plain_pod_one_or_where_agents_are_governed_two() {
+fn the_creation_of_a_pod_meets_two_policies_and_of_a_plain_pod_one_or_where_agents_are_governed_two() {
     for (set, values) in sets() {
         let objects = objects(&rendered("perpro", &values));
         let (mut agents, mut plain, mut governed) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,6 +74,6 @@ fn the_creation_of_a_pod_meets_three_policies_and_of_a_plain_pod_one_or_where_ag
             }
         }
         let met = (agents.len(), plain.len(), governed.len());
-        assert_eq!(met, (3, 1, 2), "{set}: {agents:?} {governed:?}");
+        assert_eq!(met, (2, 1, 2), "{set}: {agents:?} {governed:?}");
     }
 }
