@@ -39,7 +39,8 @@ pub fn check(bytes: &[u8]) {
     let pod = match AgentPod::parse(&text) {
         Ok(pod) => pod,
         Err(refusal) => {
-            assert!(refusal.to_string().len() <= 2 * text.len() + 1000, "{refusal}");
+            // Its path may be as long as a key, what it quotes may not.
+            assert!(refusal.reason.to_string().len() <= 1000, "{refusal}");
             return;
         }
     };
