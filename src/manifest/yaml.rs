@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::node::{Data, Node};
 use super::scalar;
-use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, StructureStyle};
 use std::collections::HashMap;
 
 /// Most values that are copied for the anchors and aliases of a document. A few lines of aliases to aliases would fill
@@ -64,6 +64,8 @@ fn line(span: &Span) -> u32 {
 /// The next document that holds anything.
 fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Result<Option<Node>, Problem> {
     let mut tree = Tree::default();
+    // How many of the values that are open are written in braces or brackets.
+    let mut flows = 0_usize;
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| {
             let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
@@ -85,6 +87,9 @@ fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Re
                 }
             },
             Event::Scalar(text, style, anchor, tag) => {
+                if flows > 0 && style == ScalarStyle::Plain && text.starts_with('?') {
+                    return Err(at(QUESTION.to_owned()));
+                }
                 let merge = text == MERGE
                     && tag
                         .as_deref()
@@ -95,13 +100,18 @@ fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Re
                 let data = scalar::resolve(text, style, tag.as_deref()).map_err(at)?;
                 tree.put(Node { line, data }, anchor).map_err(at)?;
             }
-            Event::SequenceStart(_, anchor, _) => {
-                tree.open(line, anchor, Part::List(Vec::new())).map_err(at)?
+            Event::SequenceStart(style, anchor, _) => {
+                flows += usize::from(flows > 0 || style == StructureStyle::Flow);
+                tree.open(line, anchor, Part::List(Vec::new())).map_err(at)?;
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(style, anchor, _) => {
+                flows += usize::from(flows > 0 || style == StructureStyle::Flow);
                 tree.open(line, anchor, Part::Map(Fields::default())).map_err(at)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => tree.close()?,
+            Event::SequenceEnd | Event::MappingEnd => {
+                flows = flows.saturating_sub(1);
+                tree.close()?;
+            }
             Event::Alias(anchor) => {
                 let node = tree.alias(line, anchor).map_err(at)?;
                 tree.put(node, 0).map_err(at)?;
@@ -206,6 +216,10 @@ fn too_deep() -> String {
     format!("it is nested deeper than {MAX_DEPTH} levels")
 }
 
+/// kubectl reads YAML 1.1, where in braces every question mark begins a key; in 1.2 it is a part of the name.
+const QUESTION: &str =
+    "kubectl takes a question mark within braces or brackets for the sign of a key: quote this text";
+
 /// The name by which YAML 1.1 merges maps.
 const MERGE: &str = "<<";
 
@@ -225,6 +239,18 @@ mod tests {
         let Read { problems, .. } = read(text);
         assert_eq!(problems.len(), 1, "{problems:?}");
         (problems[0].line, problems[0].what.clone())
+    }
+
+    #[test]
+    fn a_question_mark_that_kubectl_takes_for_the_sign_of_a_key_hides_no_field() {
+        for text in ["spec: {?hostPID: true}", "spec: [{a: 1, ?b: 2}]", "spec: {a: [?b]}"] {
+            assert_eq!(problem(text), (1, QUESTION.to_owned()), "{text}");
+        }
+        assert_eq!(one("a: ?x=1"), json!({"a": "?x=1"}));
+        assert_eq!(
+            one("a: {b: '?x', \"?c\": [1]}\n?d: ?e"),
+            json!({"a": {"b": "?x", "?c": [1]}, "?d": "?e"})
+        );
     }
 
     #[test]
