@@ -78,7 +78,10 @@ fn is_same(ours: &Value, theirs: &Value) -> bool {
                 && ours.iter().all(|(k, v)| theirs.get(k).is_some_and(|theirs| is_same(v, theirs)))
         }
         (Value::Array(ours), Value::Array(theirs)) => same(ours, theirs),
-        (Value::String(ours), Value::String(theirs)) => ours == theirs,
+        // Of a block that the file ends in without a line break they disagree whether it has one.
+        (Value::String(ours), Value::String(theirs)) => {
+            ours.trim_end_matches('\n') == theirs.trim_end_matches('\n')
+        }
         (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
         _ => true,
     }

@@ -2,8 +2,6 @@
 //! patches them. Replicas are equal; there is no leader.
 
 mod advice;
-#[cfg(test)]
-mod corpus;
 mod excepted;
 mod identities;
 mod pods;
@@ -267,3 +265,5 @@ fn trace(step: Step, review: &Review<'_>, answer: &Answer) {
 
 #[cfg(test)]
 mod behind;
+#[cfg(test)]
+mod corpus;
