@@ -93,11 +93,13 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Text that others wrote, with what would move a terminal's cursor or begin a line spelled out.
+/// Text that others wrote, with what would move a terminal's cursor, begin a line or turn its direction spelled out.
 pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             clean.extend(c.escape_default());
         } else {
             clean.push(c);

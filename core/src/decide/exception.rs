@@ -2,6 +2,7 @@
 //! time.
 
 use super::admit::{Context, Verdict};
+use super::named::of_the_driver;
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::times::lives_until;
@@ -36,7 +37,10 @@ pub(super) fn excuse(verdict: &mut Verdict, pod: &AgentPod, context: Context<'_>
 /// every policy has one.
 fn covering<'a>(refusal: &Refusal, pod: &AgentPod, context: Context<'a>) -> Option<&'a PolicyException> {
     let code = refusal.code();
-    if !CODES.contains(&code) || refusal.path.starts_with("spec.ephemeralContainers") {
+    if !CODES.contains(&code)
+        || refusal.path.starts_with("spec.ephemeralContainers")
+        || brings_a_secret(&refusal.path, pod)
+    {
         return None;
     }
     let mut first: Option<&PolicyException> = None;
@@ -51,6 +55,11 @@ fn covering<'a>(refusal: &Refusal, pod: &AgentPod, context: Context<'a>) -> Opti
         first = Some(first.filter(|f| f.expires_at.0 <= last.expires_at.0).unwrap_or(last));
     }
     first
+}
+
+/// Whether what is refused is a volume whose driver logs in with a Secret: that is what a pod holds, not a wall.
+fn brings_a_secret(path: &str, pod: &AgentPod) -> bool {
+    pod.volumes().any(|(volume, source)| path.starts_with(&volume) && of_the_driver(source).is_some())
 }
 
 /// Whether it has not ended, and ends soon enough.

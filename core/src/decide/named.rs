@@ -27,7 +27,7 @@ pub fn named_secrets(pod: &AgentPod) -> BTreeSet<String> {
 }
 
 /// The Secret with which the driver of a volume logs in.
-fn of_the_driver(volume: &Volume) -> Option<String> {
+pub(super) fn of_the_driver(volume: &Volume) -> Option<String> {
     // Named in full: a new source stops the build until it is classified.
     let Volume {
         name: _,

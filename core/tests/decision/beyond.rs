@@ -331,6 +331,20 @@ fn no_exception_counts_for_whose_a_pod_is_and_what_it_holds() {
 }
 
 #[test]
+fn no_exception_is_for_a_volume_whose_driver_logs_in_with_a_secret() {
+    let policies = [excepting(json!({"codes": ["AID013"]}))];
+    let driver = json!({"driver": "secrets-store.csi.k8s.io", "nodePublishSecretRef": {"name": "crm"}});
+    let azure = json!({"secretName": "crm", "shareName": "x"});
+    for (source, with) in [("csi", driver), ("azureFile", azure)] {
+        let mut pod = mounts_nfs();
+        assert_eq!(codes(&told(&pod, &policies)), Vec::<&str>::new());
+        let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+        volumes.push(json!({"name": "other", source: with}));
+        assert_eq!(codes(&told(&pod, &policies)), ["AID013"], "{source}");
+    }
+}
+
+#[test]
 fn check_knows_exceptions_and_injectors() {
     let outcome = |pod: &Value, policy: AgentPolicy| {
         let mut world = World::new(vec![policy], true);

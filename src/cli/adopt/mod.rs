@@ -6,7 +6,7 @@ mod said;
 
 use super::check::{Checked, Facts, check_text};
 use super::connection::Connection;
-use super::output::{count, print};
+use super::output::{clean, count, print};
 use crate::adopt::{self, Adopted, Target, Wish};
 use anyhow::{anyhow, bail};
 use found::Found;
@@ -77,7 +77,7 @@ impl Args {
         };
         outcome.or_else(|error| {
             // Not 1, which says that something would be refused.
-            eprintln!("perpro adopt: {error:#}");
+            eprintln!("perpro adopt: {}", clean(&format!("{error:#}")));
             Ok(ExitCode::from(UNREADABLE))
         })
     }
@@ -144,7 +144,7 @@ fn tell<'a>(target: &Target, adopted: &Adopted, notes: impl Iterator<Item = &'a 
         );
     }
     for note in notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", clean(note));
     }
     if checked.refusals.is_empty() {
         eprint!("{}", checked.warnings);
