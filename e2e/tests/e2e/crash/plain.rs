@@ -21,11 +21,18 @@ async fn with_perpro_down_pods_without_identity_are_kept_off_agents_all_the_same
     world.accepts(&agent(json!({}))).await;
     let account = account_of(&world.released("pod").await);
     world.condition("bot", "SecretsExclusive", "True", "Exclusive").await;
+    let admin = Actor::admin(&world);
+    let path = world.path("v1", "pods");
+    // The API server's policy learns of a claim by a watch.
+    world
+        .eventually("it should be claimed", async || {
+            let made = admin.asks("POST", &path, holds("crm")).await;
+            when(made.is_err_and(|e| e.contains("AID096")), "it is not")
+        })
+        .await;
     processes.kill(HostProcess::Controller).await.unwrap();
     processes.kill(HostProcess::Webhook).await.unwrap();
 
-    let admin = Actor::admin(&world);
-    let path = world.path("v1", "pods");
     let plain = |spec| json!(pod(json!({"metadata": {"name": "plain"}, "spec": spec})));
     admin.may_not(Guard::Policy("AID096"), "POST", &path, holds("crm")).await;
     admin.may("POST", &path, holds("mine")).await;

@@ -28,7 +28,18 @@ impl World {
         self.eventually(&format!("{secret} should be claimed by {by:?}"), async || {
             let governed = self.governed().await.unwrap_or_default();
             let owner = governed["spec"]["claimedSecrets"][secret].as_str();
-            if owner == by { wait::ready(governed) } else { wait::not_yet(governed.to_string()) }
+            if owner != by {
+                return wait::not_yet(governed.to_string());
+            }
+            if by.is_some() {
+                // The API server's policy learns of it by a watch.
+                let volume = json!({"name": "v", "secret": {"secretName": secret}});
+                let asks = plain("asks", json!({"volumes": [volume]}));
+                if Actor::admin(self).asks("POST", &self.path("v1", "pods"), asks).await.is_ok() {
+                    return wait::not_yet("the policy does not know yet");
+                }
+            }
+            wait::ready(governed)
         })
         .await
     }
