@@ -96,7 +96,12 @@ async fn a_namespace_that_opts_out_takes_the_power_and_leaves_the_pod() {
     };
     namespaces.patch(&world.namespace, &PatchParams::default(), &label(json!(null))).await.unwrap();
     world.gone(world.bindings(), &account).await;
-    assert!(!world.may(&account, "get", "configmaps").await);
+    // The API server learns of it by a watch of its own.
+    world
+        .eventually("its power should be gone", async || {
+            when(!world.may(&account, "get", "configmaps").await, "it has it")
+        })
+        .await;
     assert!(world.accounts().get_opt(&account).await.unwrap().is_some());
     assert!(world.pods().get_opt("pod").await.unwrap().is_some());
 

@@ -4,8 +4,10 @@
 use super::actors::Actor;
 use super::policies::uses::workloads;
 use crate::common::{World, merge, pod, when};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, ListParams};
+use perpro_core::api::AgentIdentity;
 use perpro_core::names;
 use serde_json::{Value, json};
 
@@ -286,6 +288,16 @@ async fn an_identity_is_told_of_its_own_end_once_and_of_nothing_while_all_is_wel
     world.condition("bot", "Ready", "True", "Ready").await;
     assert_eq!(events_of(&world, "bot").await, []);
     let second = json!({"secrets": [{"name": "crm", "rotateBy": "2036-01-01T00:00:00Z"}]});
+    // Of twins it would be the smaller UID's.
+    let bot =
+        Api::<AgentIdentity>::namespaced(world.client.clone(), &world.namespace).get("bot").await.unwrap();
+    let made = bot.metadata.creation_timestamp.unwrap().0.as_second();
+    world
+        .eventually("the second should be over", async || {
+            let now = Timestamp::now().as_second();
+            when(now > made, &now.to_string())
+        })
+        .await;
     world.identity("second", second).await;
     world.patch_identity("bot", json!({"suspended": true})).await;
     for (identity, reason, begin) in [
