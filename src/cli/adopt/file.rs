@@ -59,7 +59,7 @@ pub(super) fn read(bytes: &[u8], target: Option<Target>, namespace: Option<&str>
     }
     known.rbac_unknown = unbound(&known.objects, account(&object, target.kind), &own);
     let facts = Facts { policies: known.policies.clone(), ..Facts::default() };
-    Ok(Found { target, object, namespace: own, known, facts, notes: Vec::new() })
+    Ok(Found { target, object, namespace: own, known, facts, notes: Vec::new(), whole: false })
 }
 
 /// Why what the account holds is not known, if no binding of the file names it.

@@ -19,6 +19,8 @@ pub(super) struct Found {
     /// What is there already of ours.
     pub(super) facts: Facts,
     pub(super) notes: Vec<String>,
+    /// Whether all of ours was seen that admission decides by.
+    pub(super) whole: bool,
 }
 
 impl Found {
@@ -37,13 +39,13 @@ impl Found {
         let text = text.with_context(|| format!("there is no {target} in namespace \"{namespace}\""))?;
         let read = manifest::read(text.as_bytes());
         let object = read.objects.into_iter().next().with_context(|| format!("{target} can't be read"))?;
-        let mut asked = Asked { cluster, known: Known::default(), notes: Vec::new() };
+        let mut asked = Asked { cluster, known: Known::default(), notes: Vec::new(), whole: true };
         asked.about(&target, &object, namespace).await?;
         let facts = asked.facts(namespace).await?;
-        let Asked { mut known, notes, .. } = asked;
+        let Asked { mut known, notes, whole, .. } = asked;
         known.policies.clone_from(&facts.policies);
         known.other_identities = facts.identities.values().any(|all| !all.is_empty());
-        Ok(Self { target, object, namespace: namespace.to_owned(), known, facts, notes })
+        Ok(Self { target, object, namespace: namespace.to_owned(), known, facts, notes, whole })
     }
 }
 
@@ -52,6 +54,7 @@ struct Asked<'a> {
     cluster: &'a Cluster,
     known: Known,
     notes: Vec<String>,
+    whole: bool,
 }
 
 impl Asked<'_> {
@@ -82,6 +85,11 @@ impl Asked<'_> {
             self.rbac(false, "cluster roles");
         }
         for name in secrets_to_look_at(object, target.kind) {
+            // API servers take any text there, and it would become a path.
+            if !names::is_dns_subdomain(&name) {
+                self.known.secrets.0.insert(name, Secret::Unknown("that is no name of a Secret".to_owned()));
+                continue;
+            }
             let secret = match self.cluster.secret_keys(namespace, &name).await {
                 Ok(Some(keys)) => Secret::Keys(keys),
                 Ok(None) => Secret::Missing,
@@ -134,12 +142,16 @@ impl Asked<'_> {
                 );
                 return Ok(facts);
             }
-            Err(error) => self.unseen("AgentIdentities", &error)?,
+            Err(error) => {
+                self.unseen("AgentIdentities", &error)?;
+                self.whole = false;
+            }
         }
         match self.cluster.agent_policies().await {
             Ok(found) => facts.policies = found,
             Err(error) => {
                 self.unseen("AgentPolicies", &error)?;
+                self.whole = false;
                 self.notes.push(
                     "an AgentPolicy is written as if there were none: don't apply it over one that is there"
                         .to_owned(),

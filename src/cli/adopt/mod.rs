@@ -98,7 +98,7 @@ fn of_file(
 /// Writes what is to be applied, and says what admission would say of it.
 fn finish(found: &Found, wish: &Wish) -> anyhow::Result<ExitCode> {
     let now = Timestamp::now();
-    let Found { target, object, namespace, known, facts, notes } = found;
+    let Found { target, object, namespace, known, facts, notes, whole } = found;
     if let Some(owner) = adopt::made_by(object) {
         bail!("{target} is made by {owner}: adopt that");
     }
@@ -118,7 +118,7 @@ fn finish(found: &Found, wish: &Wish) -> anyhow::Result<ExitCode> {
     let (text, checked) = checked(&adopted, facts, namespace, now);
     print(&text)?;
     let all = notes.iter().chain(&adopted.notes);
-    tell(target, &adopted, all, &checked);
+    tell(target, &adopted, all, &checked, *whole);
     Ok(if checked.refusals.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -136,7 +136,13 @@ fn checked(adopted: &Adopted, facts: &Facts, namespace: &str, now: Timestamp) ->
     (text, checked)
 }
 
-fn tell<'a>(target: &Target, adopted: &Adopted, notes: impl Iterator<Item = &'a String>, checked: &Checked) {
+fn tell<'a>(
+    target: &Target,
+    adopted: &Adopted,
+    notes: impl Iterator<Item = &'a String>,
+    checked: &Checked,
+    whole: bool,
+) {
     if !adopted.missing.is_empty() {
         eprintln!(
             "fill in what only you know, or say it by {}: until then admission refuses the AgentIdentity",
@@ -149,7 +155,12 @@ fn tell<'a>(target: &Target, adopted: &Adopted, notes: impl Iterator<Item = &'a 
     if checked.refusals.is_empty() {
         eprint!("{}", checked.warnings);
         let less = if adopted.holds_less { ", without what is left out" } else { "" };
-        eprintln!("admission would admit {target} under AgentIdentity \"{}\"{less}", adopted.identity);
+        let seen = if whole {
+            ""
+        } else {
+            ", by what could be seen: policies and identities may be there that refuse it"
+        };
+        eprintln!("admission would admit {target} under AgentIdentity \"{}\"{less}{seen}", adopted.identity);
     } else {
         eprint!("{}", checked.text);
         eprintln!("admission would refuse {}", count(checked.refusals.len(), "thing"));
