@@ -24,7 +24,7 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 # cargo names what it builds by the path within the checkout, so two checkouts that share a folder would take each
 # other's programs for fresh.
 if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null || true)" != "$root" ]; then
-  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet --target "$triple" -p perpro -p perpro-core -p perpro-e2e -p perpro-bench >&2
+  cargo clean --manifest-path "$root/Cargo.toml" --release --quiet --target "$triple" -p perpro -p perpro-core -p perpro-serve -p perpro-e2e -p perpro-bench >&2
   mkdir -p "$CARGO_TARGET_DIR"
   echo "$root" >"$CARGO_TARGET_DIR/checkout"
 fi

@@ -19,21 +19,16 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use hyper_util::rt::TokioTimer;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::names;
 use review::{Answer, Review, Subject};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tower_http::timeout::TimeoutLayer;
 
 // The paths, which are labels of metrics too.
 const MUTATE_PODS: &str = "/mutate/pods";
@@ -50,18 +45,6 @@ const AUDIT_PODS: &str = "/advise/audited/pods";
 
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
-/// Below the `timeoutSeconds` of the configurations, so that a slow answer is still ours.
-const TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a connection may stay silent: whoever reaches the port must not use up all of ours. API
-/// servers close theirs after 90 s, and must be the first to: a request on its way to a connection that
-/// we close is a pod refused.
-const IDLE: Duration = Duration::from_secs(100);
-/// How long after a stop API servers have to let go of their connections.
-const LET_GO: Duration = Duration::from_secs(8);
-/// How long running requests may take after that. With the pause before the stop it fits into the 30 s
-/// that a pod has to end.
-const DRAIN: Duration = Duration::from_secs(9);
-
 /// What the handlers share.
 struct Webhook {
     cluster: Cluster,
@@ -101,17 +84,14 @@ pub(crate) async fn serve(
     let webhook = Webhook { cluster: cluster.clone(), snapshot, readiness: readiness.clone() };
 
     let tls = tls::watched(tls_dir, stop.clone()).await?;
-    let handle = axum_server::Handle::new();
-    let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone());
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
-    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(IDLE).keep_alive_timeout(IDLE);
-    let server = server.serve(routes(Arc::new(webhook), stop.clone()).into_make_service());
+    let server = perpro_serve::https(listen, tls, routes(Arc::new(webhook)), stop.clone());
+    let server = async { server.await.with_context(|| format!("can't serve on {listen}")) };
     tokio::pin!(server, health);
 
     let synced = watches.synced();
     tracing::info!(%listen, "serving; reading identities, policies and accounts");
     tokio::select! {
-        result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
+        result = &mut server => return result,
         result = &mut health => return result,
         error = watches.ended() => return Err(error),
         () = async { tokio::join!(synced, cluster.guarded(Probe::Account)); } => {}
@@ -120,41 +100,13 @@ pub(crate) async fn serve(
     readiness.set();
     tracing::info!("ready");
     tokio::select! {
-        result = &mut server => result.with_context(|| format!("can't serve on {listen}")),
-        result = &mut health => result,
+        result = server => result,
+        result = health => result,
         error = watches.ended() => Err(error),
-        () = stop.cancelled() => {
-            tokio::select! {
-                result = &mut server => return result.with_context(|| format!("can't serve on {listen}")),
-                () = all_let_go(&handle) => {}
-            }
-            handle.graceful_shutdown(Some(DRAIN));
-            server.await.context("can't shut down")
-        }
     }
 }
 
-/// Waits until nobody holds a connection to us, or has had the time to let go: each answer after a stop
-/// says that its connection is not to be used again. API servers speak HTTP/1.1 to webhooks and keep
-/// their connections; into one that we close at once, the next request may be half written.
-async fn all_let_go(handle: &axum_server::Handle<SocketAddr>) {
-    let none = async {
-        while handle.connection_count() > 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let _ = tokio::time::timeout(LET_GO, none).await; // those that are left are idle
-}
-
-/// After a stop, says that the connection of this answer is not to be used again.
-async fn let_go(State(stop): State<CancellationToken>, mut response: Response) -> Response {
-    if stop.is_cancelled() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
+fn routes(webhook: Arc<Webhook>) -> Router {
     Router::new()
         .route(MUTATE_PODS, post(mutate_pod))
         .route(VALIDATE_PODS, post(validate_pod))
@@ -167,10 +119,8 @@ fn routes(webhook: Arc<Webhook>, stop: CancellationToken) -> Router {
         .route(WARN_PODS, post(warn_pod))
         .route(AUDIT_PODS, post(audit_pod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIMEOUT))
         .with_state(webhook.clone())
         .merge(health::routes(webhook.readiness.clone()))
-        .layer(middleware::map_response_with_state(stop, let_go))
 }
 
 async fn mutate_pod(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {

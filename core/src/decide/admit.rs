@@ -39,7 +39,7 @@ pub struct Verdict {
 pub fn identity_refusals(context: Context<'_>) -> Vec<Refusal> {
     let Context { identity, owners, now, .. } = context;
     let name = || identity.name.clone();
-    let label = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
+    let label = || format!("metadata.labels[{}]", names::IDENTITY_LABEL);
     let ended = context.ceiling.ended(identity, now).map(|end| match end {
         IdentityEnd::Deleted => {
             Reason::UnknownIdentity { identity: name(), namespace: identity.namespace.clone() }
@@ -68,7 +68,7 @@ pub fn identity_refusals(context: Context<'_>) -> Vec<Refusal> {
         .chain(unread)
         .chain(overdue)
         .chain(shared)
-        .map(|r| Refusal::at(label.clone(), r))
+        .map(|r| Refusal::at(label(), r))
         .collect()
 }
 

@@ -1,10 +1,11 @@
 //! Which credentials does this pod hold? The one question that webhook, controller, `check` and
 //! `scan` all ask.
 
-use super::pod::{AgentPod, ContainerView};
+use super::pod::{AgentPod, ContainerView, Part};
 use k8s_openapi::api::core::v1::{
     EnvFromSource, EnvVarSource, KeyToPath, ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
+use std::fmt::Display;
 
 /// A credential that a container (or, unmounted, only the pod) holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub fn credentials(pod: &AgentPod) -> Vec<Credential> {
             .collect::<Vec<_>>();
         let mounts = if mounts.is_empty() { vec![(None, None)] } else { mounts };
         for (container, mount) in mounts {
-            in_volume(&path, volume, &mut |path, what| {
+            in_volume(path, volume, &mut |path, what| {
                 let what = what.found_under(mount);
                 found.push(Credential { container: container.map(str::to_owned), path, what });
             });
@@ -104,13 +105,13 @@ pub(super) fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
             resource_field_ref: _,
         } = source;
         // By name: the variables that inject puts first would shift a position.
-        let path = format!("{}.env[{}]", container.path, env.name);
+        let path = || format!("{}.env[{}]", container.path, env.name);
         if let Some(r) = secret_key_ref {
             let place = Place::Env(env.name.clone());
-            add(path.clone(), What::SecretKey { secret: r.name.clone(), key: r.key.clone(), place });
+            add(path(), What::SecretKey { secret: r.name.clone(), key: r.key.clone(), place });
         }
         if file_key_ref.is_some() {
-            add(path, What::FromFile { env: env.name.clone() });
+            add(path(), What::FromFile { env: env.name.clone() });
         }
     }
     for (i, from) in container.env_from.iter().enumerate() {
@@ -125,19 +126,19 @@ pub(super) fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
 
 /// Reports what `volume` holds; volume types that name credentials of their driver are refused
 /// whole by `isolation`.
-pub(super) fn in_volume(path: &str, volume: &Volume, report: &mut impl FnMut(String, What)) {
+pub(super) fn in_volume(path: Part, volume: &Volume, report: &mut impl FnMut(String, What)) {
     if let Some(s) = &volume.secret {
         let secret = s.secret_name.clone().unwrap_or_default();
-        secret_items(&format!("{path}.secret"), &secret, "a volume", s.items.as_deref(), report);
+        secret_items(&format_args!("{path}.secret"), &secret, "a volume", s.items.as_deref(), report);
     }
     if let Some(ProjectedVolumeSource { sources, default_mode: _, default_user: _ }) = &volume.projected {
         for (i, source) in sources.iter().flatten().enumerate() {
-            in_projection(&format!("{path}.projected.sources[{i}]"), source, report);
+            in_projection(&format_args!("{path}.projected.sources[{i}]"), source, report);
         }
     }
 }
 
-fn in_projection(path: &str, source: &VolumeProjection, report: &mut impl FnMut(String, What)) {
+fn in_projection(path: &dyn Display, source: &VolumeProjection, report: &mut impl FnMut(String, What)) {
     // Named in full: a new source stops the build until it is classified. A trust bundle holds
     // public certificates.
     let VolumeProjection {
@@ -149,7 +150,13 @@ fn in_projection(path: &str, source: &VolumeProjection, report: &mut impl FnMut(
         cluster_trust_bundle: _,
     } = source;
     if let Some(s) = secret {
-        secret_items(&format!("{path}.secret"), &s.name, "a projected volume", s.items.as_deref(), report);
+        secret_items(
+            &format_args!("{path}.secret"),
+            &s.name,
+            "a projected volume",
+            s.items.as_deref(),
+            report,
+        );
     }
     if let Some(t) = service_account_token {
         let audience = t.audience.clone().filter(|a| !a.is_empty());
@@ -165,7 +172,7 @@ fn in_projection(path: &str, source: &VolumeProjection, report: &mut impl FnMut(
 }
 
 fn secret_items(
-    path: &str,
+    path: &dyn Display,
     secret: &str,
     by: &'static str,
     items: Option<&[KeyToPath]>,
@@ -173,7 +180,7 @@ fn secret_items(
 ) {
     match items {
         // An empty list means the same to the kubelet as none.
-        None | Some([]) => report(path.to_owned(), What::WholeSecret { secret: secret.to_owned(), by }),
+        None | Some([]) => report(path.to_string(), What::WholeSecret { secret: secret.to_owned(), by }),
         Some(items) => {
             for (i, item) in items.iter().enumerate() {
                 let place = Place::File(item.path.clone());

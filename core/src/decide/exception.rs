@@ -59,7 +59,8 @@ fn covering<'a>(refusal: &Refusal, pod: &AgentPod, context: Context<'a>) -> Opti
 
 /// Whether what is refused is a volume whose driver logs in with a Secret: that is what a pod holds, not a wall.
 fn brings_a_secret(path: &str, pod: &AgentPod) -> bool {
-    pod.volumes().any(|(volume, source)| path.starts_with(&volume) && of_the_driver(source).is_some())
+    pod.volumes()
+        .any(|(volume, source)| path.starts_with(&volume.to_string()) && of_the_driver(source).is_some())
 }
 
 /// Whether it has not ended, and ends soon enough.

@@ -26,12 +26,10 @@ pub fn holes(pod: &AgentPod) -> Vec<Refusal> {
     let mut found = in_spec(&pod.spec);
     for container in pod.containers() {
         if let Some(context) = container.security {
-            let path = format!("{}.securityContext", container.path);
-            found.extend(
-                in_security_context(context)
-                    .into_iter()
-                    .map(|(field, what)| Refusal::at(format!("{path}.{field}"), Reason::HostAccess { what })),
-            );
+            let path = container.path;
+            found.extend(in_security_context(context).into_iter().map(|(field, what)| {
+                Refusal::at(format!("{path}.securityContext.{field}"), Reason::HostAccess { what })
+            }));
         }
     }
     for (path, volume) in pod.volumes() {

@@ -18,7 +18,7 @@ pub fn named_secrets(pod: &AgentPod) -> BTreeSet<String> {
     pod.containers().iter().flat_map(in_env).for_each(|credential| add(credential.what));
     // Each volume once, mounted or not: items times mounts would be the square of a pod's size.
     for (path, volume) in pod.volumes() {
-        in_volume(&path, volume, &mut |_, what| add(what));
+        in_volume(path, volume, &mut |_, what| add(what));
     }
     found.extend(pod.volumes().flat_map(|(_, volume)| of_the_driver(volume)));
     found.extend(pod.spec.image_pull_secrets.iter().flatten().map(|s| s.name.clone()));
@@ -81,6 +81,7 @@ pub(super) fn of_the_driver(volume: &Volume) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::PodSpec;
     use rstest::rstest;
     use serde_json::{Value, json};
 
@@ -134,7 +135,7 @@ mod tests {
         let items: Vec<_> = (0..5_000).map(|i| json!({"key": "k", "path": format!("{i}")})).collect();
         let spec = json!({"containers": [{"name": "a", "volumeMounts": mounts}],
             "volumes": [{"name": "v", "secret": {"secretName": "crm", "items": items}}]});
-        let pod = AgentPod::known(serde_json::from_value(spec).unwrap());
+        let pod = AgentPod::known(serde_json::from_value::<PodSpec>(spec).unwrap());
         assert_eq!(named_secrets(&pod).len(), 1);
     }
 }

@@ -12,6 +12,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_ignored::Path;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Most credentials that a pod may hold by mounting volumes again and again. Items times mounts
 /// grows with the square of a pod's size; one pod must not keep all others waiting.
@@ -38,8 +39,8 @@ const UNREAD_METADATA: [&str; 10] = [
 pub struct AgentPod {
     /// What is read of its metadata.
     pub metadata: Metadata,
-    /// The typed spec; a pod without one is not readable.
-    pub spec: PodSpec,
+    /// The typed spec; a pod without one is not readable. Boxed: it is large, and the pod is passed on often.
+    pub spec: Box<PodSpec>,
     /// Paths of unknown fields, with list positions as the API server writes them.
     pub unknown: Vec<String>,
 }
@@ -65,7 +66,7 @@ pub struct Metadata {
 struct Pod {
     #[serde(default)]
     metadata: Metadata,
-    spec: Option<PodSpec>,
+    spec: Option<Box<PodSpec>>,
 }
 
 /// Why a pod that can be read is none to decide on.
@@ -119,8 +120,8 @@ impl AgentPod {
 
     /// A pod that was read before, all of whose fields the types know.
     #[must_use]
-    pub fn known(spec: PodSpec) -> Self {
-        Self { metadata: Metadata::default(), spec, unknown: Vec::new() }
+    pub fn known(spec: impl Into<Box<PodSpec>>) -> Self {
+        Self { metadata: Metadata::default(), spec: spec.into(), unknown: Vec::new() }
     }
 
     /// Upper bound of what `credentials` will list: a volume's items times its mounts. Also of what could hold one:
@@ -171,19 +172,19 @@ impl AgentPod {
     /// Every container: init containers and sidecars, main and ephemeral ones.
     pub(super) fn containers(&self) -> Vec<ContainerView<'_>> {
         let init = self.spec.init_containers.iter().flatten();
-        let init = init.enumerate().map(|(i, c)| ContainerView::of(format!("spec.initContainers[{i}]"), c));
+        let init = init.enumerate().map(|(i, c)| ContainerView::of(Part("initContainers", i), c));
         let main = self.spec.containers.iter();
-        let main = main.enumerate().map(|(i, c)| ContainerView::of(format!("spec.containers[{i}]"), c));
+        let main = main.enumerate().map(|(i, c)| ContainerView::of(Part("containers", i), c));
         let ephemeral = self.spec.ephemeral_containers.iter().flatten();
         let ephemeral = ephemeral
             .enumerate()
-            .map(|(i, c)| ContainerView::of_ephemeral(format!("spec.ephemeralContainers[{i}]"), c));
+            .map(|(i, c)| ContainerView::of_ephemeral(Part("ephemeralContainers", i), c));
         init.chain(main).chain(ephemeral).collect()
     }
 
     /// Every volume with its path.
-    pub(super) fn volumes(&self) -> impl Iterator<Item = (String, &Volume)> {
-        self.spec.volumes.iter().flatten().enumerate().map(|(i, v)| (format!("spec.volumes[{i}]"), v))
+    pub(super) fn volumes(&self) -> impl Iterator<Item = (Part, &Volume)> {
+        self.spec.volumes.iter().flatten().enumerate().map(|(i, v)| (Part("volumes", i), v))
     }
 }
 
@@ -234,9 +235,19 @@ fn shortened(text: String) -> String {
     format!("{begin}...{end}")
 }
 
+/// One of a list of the spec. Shown as its path, which is written out only where there is something to tell of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part(&'static str, usize);
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spec.{}[{}]", self.0, self.1)
+    }
+}
+
 /// What the three kinds of container have in common, and all of it that can bring a credential.
 pub(super) struct ContainerView<'a> {
-    pub(super) path: String,
+    pub(super) path: Part,
     pub(super) name: &'a str,
     pub(super) image: Option<&'a str>,
     pub(super) env: &'a [EnvVar],
@@ -276,11 +287,11 @@ macro_rules! view {
 }
 
 impl<'a> ContainerView<'a> {
-    fn of(path: String, container: &'a Container) -> Self {
+    fn of(path: Part, container: &'a Container) -> Self {
         view!(container, path, Container {})
     }
 
-    fn of_ephemeral(path: String, container: &'a EphemeralContainer) -> Self {
+    fn of_ephemeral(path: Part, container: &'a EphemeralContainer) -> Self {
         // targetContainerName shares a process namespace; `isolation` refuses ephemeral
         // containers in a pod that is being created, and exec policies guard later ones.
         view!(container, path, EphemeralContainer { target_container_name })

@@ -77,7 +77,7 @@ pub fn insider(
 pub fn joins(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
     const ADDED: &str = "spec.ephemeralContainers[";
     let mut added = pod.containers();
-    added.retain(|c| c.path.starts_with(ADDED));
+    added.retain(|c| c.path.to_string().starts_with(ADDED));
     let mut held = credentials(pod);
     held.retain(|h| added.iter().any(|c| h.container.as_deref() == Some(c.name)));
     let mut holes = isolation::holes(pod);

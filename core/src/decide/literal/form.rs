@@ -62,6 +62,9 @@ const MARKED: &[Marked] = &[
     marked("xoxs-", "a Slack token", dashed, 24, 255),
 ];
 
+/// Characters of the secret half of an AWS key.
+const AWS_SECRET: usize = 40;
+
 /// The credential that begins at `at`.
 pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
     let first = text[at];
@@ -71,7 +74,12 @@ pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
     if first == b'-' {
         return private_key(text, at);
     }
-    if !begins(text, at) {
+    // Most bytes end here.
+    let marks = matches!(
+        first,
+        b'A' | b'B' | b'b' | b'd' | b'e' | b'g' | b'h' | b'l' | b'n' | b'p' | b'r' | b's' | b'x'
+    );
+    if !marks && text.len() - at < AWS_SECRET || !begins(text, at) {
         return None;
     }
     let found = match first {
@@ -125,12 +133,11 @@ fn sk(text: &[u8], at: usize) -> Option<Found> {
 
 /// The secret half of an AWS key: 40 characters like many others, so it counts only beside its name.
 fn aws_secret(text: &[u8], at: usize, name: &str) -> Option<Found> {
-    const LENGTH: usize = 40;
     let of = |b: u8| b.is_ascii_alphanumeric() || b == b'/' || b == b'+';
     if at > 0 && of(text[at - 1]) {
         return None;
     }
-    let end = at.checked_add(LENGTH).filter(|end| *end <= text.len())?;
+    let end = at.checked_add(AWS_SECRET).filter(|end| *end <= text.len())?;
     // The ends first: nearly everything else differs there.
     if !of(text[end - 1]) || text.get(end).is_some_and(|b| of(*b)) || !text[at..end].iter().all(|b| of(*b)) {
         return None;
