@@ -14,18 +14,32 @@ pub fn matches(image: &str, prefix: &str) -> bool {
 /// The reference with its registry, as containerd resolves it.
 fn spelled_out(reference: &str) -> String {
     match reference.split_once('/') {
-        // An image id, which containerd takes for any image that the node has.
-        None if reference.len() == 64 && reference.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            reference.to_owned()
-        }
+        // The id of an image, which containerd takes for any image that the node has.
+        None if is_id(reference) => reference.to_owned(),
         None => format!("docker.io/library/{reference}"),
+        // All of Docker Hub: a prefix.
+        Some(("docker.io" | "index.docker.io", "")) => "docker.io/".to_owned(),
         Some(("docker.io" | "index.docker.io", rest)) if !rest.contains('/') => {
             format!("docker.io/library/{rest}")
         }
         Some(("index.docker.io", rest)) => format!("docker.io/{rest}"),
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => reference.to_owned(),
+        // Names have no capitals, so what has one is taken for a host (distribution/reference, `splitDockerDomain`).
+        Some((host, _))
+            if host.contains(['.', ':'])
+                || host == "localhost"
+                || host.bytes().any(|b| b.is_ascii_uppercase()) =>
+        {
+            reference.to_owned()
+        }
         Some(_) => format!("docker.io/{reference}"),
     }
+}
+
+/// An id, alone or with its algorithm, as go-digest reads it.
+fn is_id(reference: &str) -> bool {
+    let (algorithm, digits) = reference.split_once(':').unwrap_or(("sha256", reference));
+    matches!((algorithm, digits.len()), ("sha256", 64) | ("sha384", 96) | ("sha512", 128))
+        && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -42,6 +56,12 @@ mod tests {
     #[case::docker_library_left_out("python:3", "docker.io/library/python")]
     #[case::docker_short("docker.io/python:3", "python:3")]
     #[case::docker_organisation("acme/bot", "docker.io/acme/")]
+    #[case::all_of_docker("acme/bot", "docker.io/")]
+    #[case::all_of_docker_library("python:3", "docker.io/")]
+    #[case::tag_of_digits(
+        "docker.io/library/bot:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "bot"
+    )]
     #[case::own_registry("localhost:5000/x:1", "localhost:5000/")]
     fn accepts(#[case] image: &str, #[case] prefix: &str) {
         assert!(matches(image, prefix));
@@ -56,6 +76,11 @@ mod tests {
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "docker.io/library/"
     )]
+    #[case::image_id_and_its_algorithm(
+        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "docker.io/"
+    )]
+    #[case::host_in_capitals("EVIL/bot:1", "docker.io/")]
     #[case::docker_is_not_any("evil.com/library/python", "python")]
     fn rejects(#[case] image: &str, #[case] prefix: &str) {
         assert!(!matches(image, prefix));

@@ -1,5 +1,6 @@
 //! Objects that whoever writes them made hard to read: managed fields nested deeper than JSON
-//! parsers go, which an API server stores. They must stop nobody, and save nobody from his end.
+//! parsers go, a time later than our times go, both of which an API server stores. They must stop
+//! nobody, and save nobody from his end.
 
 use super::free_the_lease;
 use crate::common::{World, account_of, agent, usual_spec, when};
@@ -51,6 +52,9 @@ async fn an_object_that_parsers_refuse_stops_nobody_and_ends_like_any_other() {
     send(&stranger, "POST", &core(&stranger, "serviceaccounts"), labelled).await.unwrap();
     let touch = |version: &str| json!({"apiVersion": version, "metadata": {}});
     send(&world, "PATCH", &core(&world, "pods/pod"), touch("v1")).await.unwrap();
+    // A kubelet writes this of any pod on its node.
+    let late = json!({"apiVersion": "v1", "metadata": {}, "status": {"startTime": "9999-12-31T23:59:59Z"}});
+    send(&world, "PATCH", &core(&world, "pods/pod/status"), late).await.unwrap();
     let bot = format!("{identities}/bot");
     send(&world, "PATCH", &bot, touch("perpro.dev/v1alpha1")).await.unwrap();
 
