@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Pods in one answer. They are read whole, and only what they name is kept.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// What stands in a GovernedNamespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,6 +21,9 @@ use tokio_util::time::{DelayQueue, delay_queue};
 const NEWS: usize = 1000;
 /// Passes at once.
 const PASSES: usize = 8;
+/// Of these, most that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
+/// are many must not keep a revocation waiting.
+const NAMESPACES: usize = 2;
 /// First and longest pause after a pass that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// Every identity is looked at this often even if nothing told us to.
@@ -129,7 +132,8 @@ fn until(at: Timestamp) -> Duration {
 
 #[derive(Default)]
 struct Queue {
-    now: Turns,
+    identities: Turns,
+    namespaces: Turns,
     later: DelayQueue<About>,
     waiting: HashMap<About, (delay_queue::Key, tokio::time::Instant)>,
     running: HashSet<About>,
@@ -144,14 +148,14 @@ impl Queue {
             self.touched_meanwhile.insert(key);
             return;
         }
-        if self.now.contains(&key) {
+        if self.now(&key).contains(&key) {
             return;
         }
         if wait.is_zero() {
             if let Some((slot, _)) = self.waiting.remove(&key) {
                 self.later.remove(&slot);
             }
-            self.now.push(key);
+            self.now(&key).push(key);
             return;
         }
         let at = tokio::time::Instant::now() + wait;
@@ -171,18 +175,28 @@ impl Queue {
     /// The time that `key` waited for has come.
     fn is_due(&mut self, key: About) {
         self.waiting.remove(&key);
-        self.now.push(key);
+        self.now(&key).push(key);
     }
 
     /// How many are to be looked at and no pass has begun to since.
     fn depth(&self) -> usize {
-        self.now.len() + self.touched_meanwhile.len()
+        self.identities.len() + self.namespaces.len() + self.touched_meanwhile.len()
     }
 
     fn begin(&mut self) -> Option<About> {
-        let key = self.now.pop()?;
+        let namespaces = self.running.iter().filter(|about| about.identity().is_none()).count();
+        let namespace = if namespaces < NAMESPACES { self.namespaces.pop() } else { None };
+        let key = namespace.or_else(|| self.identities.pop())?;
         self.running.insert(key.clone());
         Some(key)
+    }
+
+    /// What is to be looked at now of this kind.
+    fn now(&mut self, about: &About) -> &mut Turns {
+        match about {
+            About::Identity(_) => &mut self.identities,
+            About::Namespace(_) => &mut self.namespaces,
+        }
     }
 
     fn finish(&mut self, key: About, wait: Duration) {
@@ -263,7 +277,7 @@ mod tests {
 
     /// How long until the key is due, in whole seconds.
     fn waits(queue: &Queue) -> Option<u64> {
-        if queue.now.contains(&key()) {
+        if queue.identities.contains(&key()) {
             return Some(0);
         }
         let due = queue.waiting.get(&key())?.1;
@@ -325,6 +339,20 @@ mod tests {
             many.enumerate().all(|(i, k)| k.identity() == Some(format!("bot-{i}").as_str())),
             "in the order in which they came"
         );
+    }
+
+    #[tokio::test]
+    async fn very_many_namespaces_keep_no_identity_waiting() {
+        let mut queue = Queue::default();
+        for i in 0..100 {
+            queue.at(About::Namespace(format!("ns-{i}")), Duration::ZERO);
+        }
+        queue.at(key(), Duration::ZERO);
+        let begun: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
+        assert_eq!(begun.len(), NAMESPACES + 1);
+        assert!(begun.contains(&key()));
+        queue.finish(begun[0].clone(), RESYNC);
+        assert!(matches!(queue.begin(), Some(About::Namespace(_))), "the next, when one is done");
     }
 
     #[tokio::test]
