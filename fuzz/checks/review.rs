@@ -1,6 +1,7 @@
 //! AdmissionReviews: the bytes that come, and the bytes that go back.
 
-use crate::webhook::review::{Answer, Review, Subject};
+use crate::webhook::answer::Answer;
+use crate::webhook::review::{Review, Subject};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use perpro_core::decide::admit::Context;

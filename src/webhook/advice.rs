@@ -5,7 +5,8 @@
 //! decide; reviews do not show them.
 
 use super::Webhook;
-use super::review::{Answer, Request, Review, Subject};
+use super::answer::Answer;
+use super::review::{Request, Review, Subject};
 use crate::cluster::describe;
 use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;

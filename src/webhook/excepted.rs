@@ -1,7 +1,7 @@
 //! What exceptions of AgentPolicies let pass: told to whoever makes the pod, recorded and counted, by the last look at
 //! the pod, which sees what all webhooks left.
 
-use super::review::Answer;
+use super::answer::Answer;
 use crate::runtime::metrics::METRICS;
 use perpro_core::decide::admit::Verdict;
 use perpro_core::decide::refusal::{Reason, Refusal};

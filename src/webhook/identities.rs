@@ -1,7 +1,8 @@
 //! Writes of AgentIdentities: who is recorded as their author, and what they may grant.
 
 use super::Webhook;
-use super::review::{Answer, Request, Review, Subject};
+use super::answer::Answer;
+use super::review::{Request, Review, Subject};
 use crate::cluster::{self, describe};
 use jiff::Timestamp;
 use perpro_core::api::{AgentIdentity, AgentPolicy};

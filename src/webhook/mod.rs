@@ -2,6 +2,7 @@
 //! patches them. Replicas are equal; there is no leader.
 
 mod advice;
+mod answer;
 mod excepted;
 mod identities;
 mod pods;
@@ -15,6 +16,7 @@ use crate::runtime::metrics::Admission;
 use crate::runtime::tls;
 use crate::runtime::trace::{Instance, Step};
 use crate::snapshot::{Snapshot, Watches};
+use answer::Answer;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
@@ -24,7 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::names;
-use review::{Answer, Review, Subject};
+use review::{Review, Subject};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

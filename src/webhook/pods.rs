@@ -1,8 +1,9 @@
 //! Pods: which identity, the decision, the account, the patch.
 
 use super::Webhook;
+use super::answer::Answer;
 use super::excepted;
-use super::review::{Answer, Request, Review, Subject};
+use super::review::{Request, Review, Subject};
 use crate::cluster::{NewAccount, describe, is_conflict};
 use crate::snapshot::Key;
 use jiff::Timestamp;

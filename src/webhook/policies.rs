@@ -1,7 +1,8 @@
 //! Writes of AgentPolicies: rules that could never count, and whom they take something from.
 
 use super::Webhook;
-use super::review::{Answer, Review, Subject};
+use super::answer::Answer;
+use super::review::{Review, Subject};
 use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::policy;

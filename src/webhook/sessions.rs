@@ -5,7 +5,8 @@
 //! ago must not get in.
 
 use super::Webhook;
-use super::review::{Answer, Request, Review, Subject};
+use super::answer::Answer;
+use super::review::{Request, Review, Subject};
 use crate::cluster::describe;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
