@@ -41,9 +41,9 @@ pub async fn https(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::new();
-    let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone());
+    // Not even to who asks for HTTP/2 without being offered it.
+    let mut server = axum_server::bind_rustls(listen, tls).handle(handle.clone()).http1_only();
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
-    server.http_builder().http2().timer(TokioTimer::new()).keep_alive_interval(IDLE).keep_alive_timeout(IDLE);
     let stopped = stop.clone();
     // Around the router and not its layers: those are boxed, for each route and each request again.
     let service = ServiceBuilder::new()
@@ -65,8 +65,8 @@ pub async fn https(
 }
 
 /// Waits until nobody holds a connection to us, or has had the time to let go: each answer after a stop
-/// says that its connection is not to be used again. API servers speak HTTP/1.1 to webhooks and keep
-/// their connections; into one that we close at once, the next request may be half written.
+/// says that its connection is not to be used again. API servers keep their connections; into one that
+/// we close at once, the next request may be half written.
 async fn all_let_go(handle: &Handle<SocketAddr>) {
     let none = async {
         while handle.connection_count() > 0 {

@@ -3,7 +3,11 @@
 use super::metrics::METRICS;
 use anyhow::Context;
 use axum_server::tls_rustls::RustlsConfig;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -17,23 +21,26 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// When the files are not there or don't belong together.
 pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Result<RustlsConfig> {
     let mut current = read(&dir).await?;
-    let config = RustlsConfig::from_pem(current.0.clone(), current.1.clone())
-        .await
+    let config = server_config(&current)
         .with_context(|| format!("tls.crt and tls.key in {} are no pair", dir.display()))?;
+    let config = RustlsConfig::from_config(config);
     note_expiry(&current.0);
     let served = config.clone();
     tokio::spawn(async move {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             match read(&dir).await {
                 Ok(found) if found != current => {
-                    match served.reload_from_pem(found.0.clone(), found.1.clone()).await {
-                        Ok(()) => {
+                    match server_config(&found) {
+                        Ok(config) => {
+                            served.reload_from_config(config);
                             tracing::info!("serving a new certificate");
                             note_expiry(&found.0);
                             current = found;
                         }
                         // Half way through a swap, or broken: the old one still serves.
-                        Err(error) => tracing::warn!(%error, "can't use the new certificate"),
+                        Err(error) => {
+                            tracing::warn!(error = format!("{error:#}"), "can't use the new certificate");
+                        }
                     }
                 }
                 Ok(_) => {}
@@ -44,7 +51,20 @@ pub(crate) async fn watched(dir: PathBuf, stop: CancellationToken) -> anyhow::Re
     Ok(config)
 }
 
-async fn read(dir: &Path) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+/// A certificate and its key, as PEM.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// For HTTP/1.1 alone, which is what API servers ask of a Service, so that their requests spread over its replicas
+/// (kubernetes#75791): nobody else gets more.
+fn server_config((certificate, key): &Pair) -> anyhow::Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(key)?;
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+async fn read(dir: &Path) -> anyhow::Result<Pair> {
     let file = |name: &str| {
         let path = dir.join(name);
         async move { tokio::fs::read(&path).await.with_context(|| format!("can't read {}", path.display())) }

@@ -91,12 +91,28 @@ async fn a_body_that_never_ends_is_given_up_before_the_api_server_would_and_hold
     assert_eq!(world.instance_accounts().await.len(), 1);
 }
 
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn it_speaks_http_1_and_nothing_newer() {
+    let world = World::new("all").await;
+    let mut webhook = client(&world);
+    webhook.sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    webhook.conn.complete_io(&mut webhook.sock).unwrap();
+    assert_eq!(webhook.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    // Whoever speaks HTTP/2 all the same is answered as who sends nonsense.
+    webhook.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    let mut answer = [0; 100];
+    let length = webhook.read(&mut answer).unwrap_or_default();
+    assert!(length == 0 || answer.starts_with(b"HTTP/1.1 4"), "{:?}", &answer[..length]);
+}
+
 /// A connection to the webhook on which nothing was sent.
 fn client(world: &World) -> StreamOwned<ClientConnection, TcpStream> {
     let processes = HostProcesses::of(&world.cluster);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(processes.tls().join("ca.crt")).unwrap()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let port = processes.webhook().unwrap().port;
     StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", port)).unwrap())
