@@ -50,7 +50,13 @@ impl<'de, K: DeserializeOwned + 'static> Deserialize<'de> for Lean<K> {
         {
             status.retain(|field, _| field == "phase");
         }
-        K::deserialize(object).map(Self).map_err(D::Error::custom)
+        let named = |field: &str| object["metadata"][field].as_str();
+        // One among thousands of a list: whoever reads the error is to find it.
+        let name: Vec<_> = ["namespace", "name"].into_iter().filter_map(named).collect();
+        let name = name.join("/");
+        K::deserialize(object)
+            .map(Self)
+            .map_err(|e| D::Error::custom(format!("\"{name}\" can't be read: {e}")))
     }
 }
 
@@ -154,7 +160,8 @@ mod tests {
     use kube::ResourceExt;
     use kube::api::{DynamicObject, ObjectList, PartialObjectMeta, WatchEvent};
     use kube::core::DeserializeGuard;
-    use perpro_core::api::AgentIdentity;
+    use perpro_core::api::{AgentIdentity, AgentPolicy};
+    use serde_json::json;
 
     /// An object as an API server stores it for whoever asks, this deep.
     fn deep(kind: &str, levels: usize) -> String {
@@ -204,6 +211,22 @@ mod tests {
         assert!(serde_json::from_str::<Pod>(pod).is_err(), "else nothing of this is needed");
         let status = serde_json::from_str::<Lean<Pod>>(pod).unwrap().0.status.unwrap();
         assert_eq!((status.phase.as_deref(), status.start_time), (Some("Failed"), None));
+    }
+
+    #[test]
+    fn of_a_list_the_object_that_cant_be_read_is_named() {
+        let policy = |name: &str, end: &str| {
+            json!({"metadata": {"name": name}, "spec": {"namespaces": ["a"], "exceptions": [{"name": "nfs", "namespace": "a",
+                "workload": "Deployment/bot", "codes": ["AID013"], "owner": "t", "reason": "Moves off NFS.", "expiresAt": end}]}})
+        };
+        let list = |end: &str| {
+            let items = [policy("good", "2030-01-01T00:00:00Z"), policy("bad", end)];
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}).to_string()
+        };
+        let read = |end| serde_json::from_str::<ObjectList<Lean<AgentPolicy>>>(&list(end));
+        assert_eq!(read("2030-01-01T00:00:00Z").unwrap().items.len(), 2);
+        let error = read("9999-12-31T23:59:59Z").unwrap_err().to_string();
+        assert!(error.starts_with("\"bad\" can't be read: "), "{error}");
     }
 
     #[test]

@@ -145,9 +145,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID046",
         title: "A date is in the year 2200 or later",
-        why: "That is a way to write never. Identities and static Secrets have an end.",
+        why: "That is a way to write never. Identities, static Secrets and exceptions of policies have an end.",
         fix: "Set a date by which somebody will have looked at it again.",
-        from: IDENTITY,
+        from: &[Source::Schema("AgentIdentity"), Source::Schema("AgentPolicy")],
         example: manifests!("AID046"),
     },
     Entry {

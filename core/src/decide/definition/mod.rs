@@ -180,6 +180,8 @@ mod tests {
     #[case::a_code_without_exception(json!({"exceptions": [exception(json!({"codes": ["AID004", "AID011"]}))]}), &["AID058 spec.exceptions[0].codes"])]
     #[case::no_workload(json!({"exceptions": [exception(json!({"workload": "bot"}))]}), &["AID028 spec.exceptions[0].workload"])]
     #[case::no_end(json!({"exceptions": [exception(json!({"expiresAt": null}))]}), &["AID028 spec.exceptions[0].expiresAt"])]
+    #[case::an_exception_for_ever(json!({"exceptions": [exception(json!({"expiresAt": "2200-01-01T00:00:00Z"}))]}), &["AID046 spec.exceptions[0].expiresAt"])]
+    #[case::an_exception_to_the_last_day(json!({"exceptions": [exception(json!({"expiresAt": "9999-12-31T23:59:59Z"}))]}), &["AID046 spec.exceptions[0].expiresAt"])]
     #[case::injectors_and_exceptions(json!({"injectors": [istio()], "exceptions": [exception(json!({}))]}), &[])]
     fn a_policy_is_refused_for_what_its_definition_says(#[case] change: Value, #[case] expected: &[&str]) {
         let mut spec = json!({"namespaces": ["ns"]});

@@ -32,7 +32,7 @@ pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
     if spec.justification.trim().chars().count() < 10 || spec.justification.contains(is_invisible) {
         found.push(Refusal::at("spec.justification", Reason::NoJustification));
     }
-    found.extend(dates(spec));
+    found.extend(never(dates(spec)));
     found.extend(permissions(&spec.permissions));
     for (i, grant) in spec.containers.iter().enumerate() {
         keys(&format!("spec.containers[{i}]"), grant, spec, &mut found);
@@ -40,13 +40,15 @@ pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
     found
 }
 
-/// AID046
-fn dates(spec: &AgentIdentitySpec) -> Vec<Refusal> {
+fn dates(spec: &AgentIdentitySpec) -> impl Iterator<Item = (String, Timestamp)> {
     let rotations =
         spec.secrets.iter().enumerate().map(|(i, s)| (format!("spec.secrets[{i}].rotateBy"), s.rotate_by.0));
-    let all = std::iter::once(("spec.expiresAt".to_owned(), spec.expires_at.0)).chain(rotations);
-    let never = |at: &Timestamp| at.as_second() >= NEVER;
-    all.filter(|(_, at)| never(at)).map(|(path, _)| Refusal::at(path, Reason::NoEnd)).collect()
+    std::iter::once(("spec.expiresAt".to_owned(), spec.expires_at.0)).chain(rotations)
+}
+
+/// AID046
+fn never(dates: impl Iterator<Item = (String, Timestamp)>) -> impl Iterator<Item = Refusal> {
+    dates.filter(|(_, at)| at.as_second() >= NEVER).map(|(path, _)| Refusal::at(path, Reason::NoEnd))
 }
 
 fn permissions(rules: &[PermissionRule]) -> Vec<Refusal> {
@@ -121,7 +123,11 @@ pub(super) fn of_policy(policy: &AgentPolicy) -> Vec<Refusal> {
             found.push(Refusal::at(format!("spec.injectors[{i}].audiences"), reason));
         }
     }
-    for (i, exception) in policy.spec.exceptions.iter().enumerate() {
+    let exceptions = policy.spec.exceptions.iter().enumerate();
+    found.extend(never(
+        exceptions.clone().map(|(i, e)| (format!("spec.exceptions[{i}].expiresAt"), e.expires_at.0)),
+    ));
+    for (i, exception) in exceptions {
         let mut codes = exception.codes.clone();
         codes.retain(|c| !CODES.contains(&c.as_str()));
         if !codes.is_empty() {
