@@ -6,7 +6,7 @@ use super::{Entry, Example, Source, manifests};
 const A_CHANGE: Example =
     Example::None("It is said of a change of an object that exists, which has no manifest.");
 
-/// AID010, AID080 to AID089, AID094, AID096 and AID097.
+/// AID010, AID080 to AID089, AID094 and AID096 to AID098.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID010",
@@ -125,5 +125,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Name another account, or run the pod under an identity by label perpro.dev/identity: then it is given an account of its own.",
         from: &[Source::Policy("perpro-own-writes")],
         example: Example::None("Accounts of agents have names that are made up for each pod."),
+    },
+    Entry {
+        code: "AID098",
+        title: "The nodes for an agent that waits at a gate are chosen by somebody else",
+        why: "Kubernetes lets whoever may update a pod that waits at a scheduling gate narrow the nodes that it can run on, to a single one too. Whoever has that node has what the agent has: its Secrets and tokens. So it needs the verb use on the AgentIdentity, as writing the pod does.",
+        fix: "Set nodeSelector, affinity and tolerations in the template of the workload. For a controller that sets them on pods that wait, such as a queue, ask for verb use on agentidentities.perpro.dev in the namespace.",
+        from: &[Source::Policy("perpro-pods")],
+        example: A_CHANGE,
     },
 ];

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 const MARKS: Guard = Guard::Policy("AID080");
 const GATE: Guard = Guard::Policy("AID081");
 const IMAGES: Guard = Guard::Policy("AID082");
+const NODE: Guard = Guard::Policy("AID098");
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
@@ -93,6 +94,69 @@ async fn the_gate_is_opened_by_the_controller_alone() {
             .await;
         actor.may("PATCH", &path, json!({"spec": {"schedulingGates": [{"name": names::GATE}]}})).await;
         actor.may("DELETE", &path, json!(null)).await;
+    }
+}
+
+/// Kubernetes lets whoever updates a pod that waits at a gate say more of its node.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn while_an_agent_waits_its_node_is_chosen_by_whoever_may_use_its_identity() {
+    let world = World::new("all").await;
+    world.identity("bot", json!({})).await;
+    world.may_use("bot", "jane@example.com").await;
+    let eve = Actor::person(&world, "eve", "perpro-edit").await;
+    let jane = Actor::person(&world, "jane", "perpro-edit").await;
+    world.accepts(&agent(json!({"metadata": {"name": "running"}}))).await;
+    // Released by perpro, and held by somebody else.
+    let queued =
+        json!({"metadata": {"name": "queued"}, "spec": {"schedulingGates": [{"name": "example.com/wait"}]}});
+    world.accepts(&agent(queued)).await;
+    for name in ["running", "queued"] {
+        world.released(name).await;
+    }
+    world.no_more_bindings().await;
+    world.accepts(&agent(json!({}))).await;
+
+    let chosen = json!([{"matchExpressions": [{"key": "node", "operator": "In", "values": ["evil"]}]}]);
+    let preferred = json!([{"weight": 100, "preference": chosen[0]}]);
+    let affinity =
+        |field: &str, terms: Value| json!({"spec": {"affinity": {"nodeAffinity": {field: terms}}}});
+    let toleration =
+        json!([{"op": "add", "path": "/spec/tolerations/-", "value": {"key": "evil", "operator": "Exists"}}]);
+    let selector = json!({"spec": {"nodeSelector": {"node": "evil"}}});
+    let choices = [
+        selector.clone(),
+        affinity("requiredDuringSchedulingIgnoredDuringExecution", json!({"nodeSelectorTerms": chosen})),
+        affinity("preferredDuringSchedulingIgnoredDuringExecution", preferred),
+        toleration.clone(),
+    ];
+    for pod in ["pod", "queued"] {
+        let path = world.path("v1", &format!("pods/{pod}"));
+        for choice in &choices {
+            eve.may_not(NODE, "PATCH", &path, choice.clone()).await;
+            jane.may("PATCH", &path, choice.clone()).await;
+            Actor::admin(&world).may("PATCH", &path, choice.clone()).await;
+        }
+        eve.may("PATCH", &path, json!({"metadata": {"labels": {"team": "x"}}})).await;
+        eve.may("PATCH", &path, json!({"spec": {"activeDeadlineSeconds": 60}})).await;
+    }
+    // Not with the last gate either.
+    let queued = world.path("v1", "pods/queued");
+    let opens = json!({"spec": {"schedulingGates": null}});
+    let mut both = opens.clone();
+    merge(&mut both, selector);
+    eve.may_not(NODE, "PATCH", &queued, both).await;
+    eve.may("PATCH", &queued, opens).await;
+    // Once nothing holds it back, a toleration is anybody's, as Kubernetes has it.
+    eve.may("PATCH", &world.path("v1", "pods/running"), toleration).await;
+
+    let plain = World::new("").await;
+    let gated =
+        json!({"metadata": {"name": "plain"}, "spec": {"schedulingGates": [{"name": "example.com/wait"}]}});
+    plain.pods().create(&Default::default(), &pod(gated)).await.unwrap();
+    let mallory = Actor::person(&plain, "mallory", "perpro-edit").await;
+    for choice in choices {
+        mallory.may("PATCH", &plain.path("v1", "pods/plain"), choice).await;
     }
 }
 

@@ -202,7 +202,7 @@ async fn nobody_has_kubernetes_roll_back_what_runs_as_an_identity() {
 
 impl World {
     /// Lets a person run pods as an identity.
-    async fn may_use(&self, identity: &str, user: &str) {
+    pub async fn may_use(&self, identity: &str, user: &str) {
         let role = json!({"apiVersion": RBAC, "kind": "Role", "metadata": {"name": format!("use-{identity}")},
             "rules": [{"apiGroups": [names::GROUP], "resources": ["agentidentities"], "resourceNames": [identity], "verbs": ["use"]}]});
         self.roles().create(&Default::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
