@@ -6,7 +6,7 @@ use super::{Entry, Example, Source, manifests};
 const WARNING: &[Source] = &[Source::Warning];
 const WEBHOOK: &[Source] = &[Source::Webhook];
 
-/// AID060 to AID069, and AID090 to AID099.
+/// AID060 to AID069, AID090 to AID093 and AID095.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID060",

@@ -6,7 +6,7 @@ use super::{Entry, Example, Source, manifests};
 const A_CHANGE: Example =
     Example::None("It is said of a change of an object that exists, which has no manifest.");
 
-/// AID010, AID080 to AID089, AID094 and AID096 to AID098.
+/// AID010, AID080 to AID089, AID094 and AID096 to AID099.
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID010",
@@ -133,5 +133,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "Set nodeSelector, affinity and tolerations in the template of the workload. For a controller that sets them on pods that wait, such as a queue, ask for verb use on agentidentities.perpro.dev in the namespace.",
         from: &[Source::Policy("perpro-pods")],
         example: A_CHANGE,
+    },
+    Entry {
+        code: "AID099",
+        title: "The ConfigMap by which agents know the API server",
+        why: "kube-root-ca.crt has the certificate authority that programs check the API server's certificate with. With another one in it, an agent would send its token to whoever that authority vouches for; and once it is immutable, Kubernetes can't put it right.",
+        fix: "Leave it out of manifests, backups and restores: Kubernetes makes it in every namespace, and makes it again when it is deleted. Put an authority of your own into a ConfigMap of another name.",
+        from: &[Source::Policy("perpro-root-ca")],
+        example: manifests!("AID099"),
     },
 ];

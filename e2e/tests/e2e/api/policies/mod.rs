@@ -6,6 +6,7 @@ mod namespaces;
 mod plain;
 mod pods;
 mod reserved;
+mod root_ca;
 mod subjects;
 mod tokens;
 pub mod uses;
@@ -37,7 +38,7 @@ async fn the_api_server_finds_nothing_wrong_with_the_policies() {
     world
         .eventually("all policies should have been checked", async || {
             let policies = policies.list(&ours).await.unwrap().items;
-            assert!(policies.len() >= 10, "{} policies", policies.len());
+            assert!(policies.len() >= 11, "{} policies", policies.len());
             for policy in &policies {
                 let Some(status) = &policy.status else { return wait::not_yet(policy.name_any()) };
                 if status.observed_generation != policy.metadata.generation {
