@@ -1,6 +1,7 @@
 {{/*
-A policy and its binding. What it guards is the template "perpro.policy.NAME"; its "binding" is what the binding says besides. Nobody is exempt but by name in
-there; what errs, refuses. Refusals are 403: a 422 is a policy that is broken. Arguments: root, name.
+A policy and its binding. What it guards is the template "perpro.policy.NAME"; its "binding" is what the binding says
+besides. Nobody is exempt but by name in there; what errs, refuses. Refusals are 403: a 422 is a policy that is broken.
+Arguments: root, name.
 */}}
 {{- define "perpro.policy" -}}
 {{- $root := index . 0 -}}
