@@ -1,11 +1,13 @@
 //! What a person sees, and that it is what the webhook says.
 
+mod credentials;
+mod programs;
+
 use super::*;
 use input::File;
 use judge::judge;
 use perpro_core::catalogue::{self, Example, FIXTURE, Source};
 use rstest::rstest;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -280,123 +282,4 @@ fn folders_are_searched_and_links_that_lead_back_do_not_hang() {
     assert_eq!(names, ["/a/b/pod.yml", "/a/pod.json", "/missing.yaml"]);
     assert_eq!(read.files[2].manifest.problems.len(), 1);
     fs::remove_dir_all(&root).unwrap();
-}
-
-#[test]
-fn a_program_is_told_the_same() {
-    let input = input(&[("dir with/d.yaml", DEPLOYMENT), ("no.yaml", "a: [")]);
-    let report = judge(&input, &Facts::default(), "default", None, now());
-    let json = json::render(&report);
-    let finding = &json["findings"][0];
-    assert_eq!(
-        (&finding["line"], &finding["code"], &finding["path"]),
-        (&16.into(), &"AID012".into(), &"spec.template.spec.containers[0].envFrom[0]".into())
-    );
-    assert_eq!(json["unknownIdentities"][0], "default/feedback-reader");
-    let sarif = sarif::render(&report);
-    let run = &sarif["runs"][0];
-    assert_eq!(run["invocations"][0]["executionSuccessful"], false);
-    let result = &run["results"][0];
-    let place = &result["locations"][0]["physicalLocation"];
-    assert_eq!(
-        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
-        (&"dir%20with/d.yaml".into(), &16.into())
-    );
-    let index = result["ruleIndex"].as_u64().unwrap() as usize;
-    assert_eq!(run["tool"]["driver"]["rules"][index]["id"], result["ruleId"]);
-}
-
-#[test]
-fn a_fingerprint_stays_when_lines_move() {
-    let fingerprints = |text: &str| {
-        let input = input(&[("d.yaml", text)]);
-        let sarif = sarif::render(&judge(&input, &Facts::default(), "default", None, now()));
-        let results = sarif["runs"][0]["results"].as_array().unwrap().clone();
-        results.iter().map(|r| r["partialFingerprints"].clone()).collect::<Vec<Value>>()
-    };
-    let all = fingerprints(DEPLOYMENT);
-    assert_eq!(all, fingerprints(&format!("# more\n\n{DEPLOYMENT}")));
-    assert_ne!(all[0], all[1]);
-}
-
-/// A credential, in parts, so that it does not stand here.
-fn token() -> String {
-    ["ghp", "_", "q7Ht2LmZ9xVb", "4KdR8sWc", "1NfY6uJp", "3EgA5oTi"].concat()
-}
-
-/// The manifest with `value` as the value of a variable, as it is written.
-fn with_value(value: &str) -> String {
-    DEPLOYMENT.replace(
-        "        envFrom:\n",
-        &format!("        env:\n        - name: A\n          value: {value}\n        envFrom:\n"),
-    )
-}
-
-#[test]
-fn a_credential_is_told_and_never_shown() {
-    let token = token();
-    let text = with_value(&token);
-    let told_as_text = told(&[("id.yaml", IDENTITY), ("d.yaml", &text)]);
-    let shown = format!(
-        "d.yaml:17  AID065  warning: move this value of container \"agent\" to a Secret, list its key in the AgentIdentity, \
-         and replace the credential: it looks like a GitHub token, and whoever reads the pod has it\n   17 |           value: {}\n",
-        "*".repeat(token.len())
-    );
-    assert!(told_as_text.contains(&shown), "{told_as_text}");
-    let input = input(&[("d.yaml", &text)]);
-    let report = judge(&input, &Facts::default(), "default", None, now());
-    let programs = format!("{} {}", json::render(&report), sarif::render(&report));
-    assert!(
-        programs.contains("AID065") && programs.contains("spec.containers[0].env[A].value"),
-        "{programs}"
-    );
-    assert!(!(told_as_text + &programs).contains(&token[4..]));
-}
-
-#[rstest]
-#[case::quoted("\"TOKEN\"")]
-#[case::in_a_flow("&x \'TOKEN\'")]
-#[case::over_lines("|\n            first\n            TOKEN")]
-#[case::folded(">-\n            TOKEN\n            more")]
-#[case::escaped("\"\\x67hp_REST\"")]
-#[case::escaped_in_the_middle("\"ghp_\\u0071REST\"")]
-#[case::broken("\"ghp_\\\n            REST\"")]
-fn however_it_is_written_nothing_of_a_credential_is_shown(#[case] value: &str) {
-    let token = token();
-    let rest = if value.contains("u0071") { &token[5..] } else { &token[4..] };
-    let text = with_value(&value.replace("TOKEN", &token).replace("REST", rest));
-    let told = told(&[("d.yaml", &text)]);
-    assert!(told.contains("AID065") && !told.contains(&token[12..]), "{told}");
-    // Other findings show the same lines.
-    let one_line = yaml_on_one_line(&text);
-    let told = self::told(&[("d.json", &one_line)]);
-    assert!(told.contains("AID012") && !told.contains(&token[12..]), "{told}");
-}
-
-/// The same as JSON.
-fn yaml_on_one_line(text: &str) -> String {
-    let manifest = crate::manifest::read(text.as_bytes());
-    manifest.objects[0].node.to_json().to_string()
-}
-
-#[test]
-fn a_secret_key_of_aws_is_known_by_the_name_of_its_variable_and_masked_all_the_same() {
-    let secret = ["q7Ht2LmZ9xVb4KdR8sWc", "1NfY6uJp3EgA5oTi0+/B"].concat();
-    let text = with_value(&secret).replace("name: A\n", "name: AWS_SECRET_ACCESS_KEY\n");
-    let told = told(&[("d.yaml", &text)]);
-    assert!(
-        told.contains("an AWS secret key") && told.contains(&"*".repeat(40)) && !told.contains(&secret[..8]),
-        "{told}"
-    );
-}
-
-#[test]
-fn where_a_policy_refuses_it_a_credential_is_a_finding() {
-    let policy = "apiVersion: perpro.dev/v1alpha1\nkind: AgentPolicy\nmetadata: {name: p}\nspec: {namespaces: [default], literalCredentials: Refuse}\n";
-    let text = with_value(&token());
-    let of = |files: &[(&str, &str)]| {
-        found(files, "default", None).map(|of| of.iter().any(|(code, line)| code == "AID065" && *line == 17))
-    };
-    assert_eq!(of(&[("d.yaml", &text)]), [false, true]);
-    assert_eq!(of(&[("p.yaml", policy), ("d.yaml", &text)]), [true, false]);
 }
