@@ -10,6 +10,7 @@ pub(super) fn render(report: &Report<'_>) -> Value {
     json!({
         "files": report.files,
         "pods": report.pods,
+        "agents": report.agents,
         "findings": findings,
         "unreadable": unreadable,
         "unknownIdentities": report.unseen,

@@ -28,6 +28,8 @@ pub(super) struct Report<'a> {
     pub(super) masks: Masks<'a>,
     /// Pods and pod templates, ours or not.
     pub(super) pods: usize,
+    /// Those of them that were judged: who says that it is an agent, and where every pod is one.
+    pub(super) agents: usize,
 }
 
 /// Something that cannot be read.
@@ -270,6 +272,7 @@ impl<'a> Judge<'a> {
             let pod =
                 Pod { written: &json, namespace: &placed.namespace, governance, partial: template.partial };
             let Some(outcome) = check(pod, world, now) else { continue };
+            self.report.agents += 1;
             if outcome.unseen
                 && let Some(name) = &outcome.identity
             {

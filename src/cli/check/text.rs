@@ -4,6 +4,7 @@ use super::super::output::{clean, count};
 use super::judge::{Finding, Report};
 use super::masks::Masks;
 use perpro_core::decide::refusal::Reason;
+use perpro_core::names;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -37,6 +38,14 @@ pub(super) fn render(report: &Report<'_>) -> String {
             out,
             "note: AgentIdentity {identity} is not among the files, so what it lists was not compared; give its file too, \
              or --cluster"
+        );
+    }
+    if report.agents == 0 && report.pods > 0 {
+        let _ = writeln!(
+            out,
+            "note: no pod was judged, as none says that it is an agent; label those that are with {}, or give \
+             --enforce all to check every pod as one",
+            names::IDENTITY_LABEL
         );
     }
     let _ = writeln!(out, "{}", summary(report));
@@ -91,7 +100,14 @@ fn cut(line: &str) -> String {
 fn summary(report: &Report<'_>) -> String {
     let warnings = report.findings.iter().filter(|f| f.warning).count();
     let findings = report.findings.len() - warnings;
-    let mut parts = vec![count(report.files, "file"), count(report.pods, "pod"), count(findings, "finding")];
+    let mut pods = count(report.pods, "pod");
+    // Nothing was found in the others because nobody looked.
+    match report.agents {
+        agents if agents == report.pods => {}
+        1 => pods += " of which 1 is an agent",
+        agents => pods += &format!(" of which {agents} are agents"),
+    }
+    let mut parts = vec![count(report.files, "file"), pods, count(findings, "finding")];
     if warnings > 0 {
         parts.push(count(warnings, "warning"));
     }

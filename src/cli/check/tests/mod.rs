@@ -2,6 +2,7 @@
 
 mod credentials;
 mod programs;
+mod summary;
 
 use super::*;
 use input::File;
