@@ -18,7 +18,13 @@ const LONGEST: usize = 256;
 #[must_use]
 pub fn verdict(template: &Value, namespace: &str, enforced: bool, world: &World, now: Timestamp) -> Verdict {
     let pod = Pod { written: template, namespace, governance: Governance::All, partial: false };
-    let mut verdict = check(pod, world, now).map(|outcome| outcome.verdict).unwrap_or_default();
+    let outcome = check(pod, world, now).unwrap_or_default();
+    let mut verdict = outcome.verdict;
+    if outcome.identity.is_none() {
+        // Admission says no more of a pod without identity.
+        verdict.refusals.truncate(1);
+        verdict.warnings.clear();
+    }
     if !enforced && !template["metadata"]["labels"][names::IDENTITY_LABEL].is_null() {
         let reason = Reason::NotGoverned { namespace: namespace.to_owned() };
         let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);

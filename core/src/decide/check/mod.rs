@@ -17,6 +17,9 @@ use serde_json::Value;
 use std::borrow::Cow;
 use world::Found;
 
+/// What sentences call the identity of a pod that names none, as [`Reason::NoIdentity`] does.
+const ANY: &str = "NAME";
+
 /// Who is asked about the pods of a namespace, as its label `perpro.dev/enforce` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Governance {
@@ -93,8 +96,15 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
         return refused(Refusal::at(format!("metadata.labels[{}]", names::IDENTITY_LABEL), reason));
     }
     Some(match named_identity(&read) {
-        Ok(name) => under(name, &pod, &read, world, now),
-        Err(refusal) => return refused(refusal),
+        Ok(name) => under(name, world.identity(pod.namespace, name), &pod, &read, world, now),
+        Err(refusal) => {
+            // Whoever gives it one is not to learn the rest by and by.
+            let outcome = under(ANY, Found::Unknown, &pod, &read, world, now);
+            let mut verdict = outcome.verdict;
+            verdict.refusals.retain(|r| r.path != refusal.path);
+            verdict.refusals.insert(0, refusal);
+            Outcome { verdict, ..Outcome::default() }
+        }
     })
 }
 
@@ -115,9 +125,15 @@ fn with_text(written: &Value) -> Cow<'_, Value> {
     Cow::Owned(written)
 }
 
-/// The verdict under the identity of that name.
-fn under(name: &str, pod: &Pod<'_>, read: &AgentPod, world: &World, now: Timestamp) -> Outcome {
-    let found = world.identity(pod.namespace, name);
+/// The verdict under the identity of that name, of which this is known.
+fn under(
+    name: &str,
+    found: Found<'_>,
+    pod: &Pod<'_>,
+    read: &AgentPod,
+    world: &World,
+    now: Timestamp,
+) -> Outcome {
     let generous;
     let identity = match found {
         Found::Identity(identity) => identity,

@@ -106,6 +106,36 @@ fn a_pod_without_a_known_identity_is_told_what_no_identity_allows() {
     assert_eq!(asked(&pod, Governance::Agents, &World::new(Vec::new(), true)).unwrap(), all);
 }
 
+#[rstest]
+#[case::none(json!({}), "AID001")]
+#[case::an_empty_name(json!({"perpro.dev/identity": ""}), "AID001")]
+#[case::no_name(json!({"perpro.dev/identity": "A/b"}), "AID002")]
+fn a_pod_that_names_no_identity_is_told_at_once_what_is_wrong_under_any(
+    #[case] labels: Value,
+    #[case] code: &str,
+) {
+    let pod = pod(
+        labels,
+        json!({"hostPID": true, "serviceAccountName": "shared", "containers": [{"name": "agent", "image": "i",
+            "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "envFrom": [{"secretRef": {"name": "all"}}]}],
+            "volumes": [{"name": "c", "csi": {"driver": "d"}}]}),
+    );
+    let expected = [
+        &format!("{code} {LABEL}"),
+        "AID004 spec.hostPID",
+        "AID013 spec.volumes[0].csi",
+        "AID012 spec.containers[0].envFrom[0]",
+    ];
+    for world in [world(vec![]), world(vec![reader()])] {
+        assert_eq!(asked(&pod, Governance::All, &world).unwrap(), expected);
+        let of = Pod { written: &pod, namespace: "ns", governance: Governance::All, partial: false };
+        let outcome = check(of, &world, now()).unwrap();
+        assert_eq!((outcome.identity, outcome.unseen), (None, false));
+        assert_eq!(told(&outcome.verdict.warnings), ["AID061 spec.serviceAccountName"]);
+    }
+}
+
 #[test]
 fn paths_are_those_of_the_pod_as_it_was_written() {
     let labels = json!({"perpro.dev/identity": "reader"});
