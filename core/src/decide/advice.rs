@@ -100,7 +100,7 @@ mod tests {
             told(&[whole("llm-keys", 1)], "spec.template"),
             [
                 "perpro AID012: container \"agent\" takes all of Secret \"llm-keys\" by envFrom; list the keys it needs \
-                 under secretKeys of AgentIdentity \"feedback-reader\" (spec.template.spec.containers[0].envFrom[1])"
+                 under secretKeys of AgentIdentity \"feedback-reader\", and remove this envFrom (spec.template.spec.containers[0].envFrom[1])"
             ]
         );
         let unreadable = Reason::Unreadable { error: "no".to_owned() };
@@ -113,7 +113,7 @@ mod tests {
     fn a_warning_stays_short_and_loses_its_place_before_its_sentence() {
         let one = |secret: &str| told(&[whole(secret, 0)], "spec.template").remove(0);
         let sentence =
-            "by envFrom; list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\"";
+            "by envFrom; list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\", and remove this envFrom";
         assert!(one(&"s".repeat(80)).ends_with(sentence), "{}", one(&"s".repeat(80)));
         let long = one(&"\u{e4}".repeat(253));
         assert!(long.chars().count() == LONGEST && long.ends_with("\u{e4}..."), "{long}");

@@ -74,7 +74,7 @@ fn an_injected_sidecar_holds_its_token_where_the_policy_says_so_and_nowhere_else
 #[rstest]
 #[case::another_image(|p: &mut Value| p["spec"]["initContainers"][SIDECAR]["image"] = json!("evil.test/istio/proxyv2:1"), &["AID011"], "gets nothing")]
 #[case::no_image(|p: &mut Value| p["spec"]["initContainers"][SIDECAR]["image"] = Value::Null, &["AID011"], "gets nothing")]
-#[case::another_name(|p: &mut Value| p["spec"]["initContainers"][SIDECAR]["name"] = json!("mesh"), &["AID011"], "have that listed under injectors")]
+#[case::another_name(|p: &mut Value| p["spec"]["initContainers"][SIDECAR]["name"] = json!("mesh"), &["AID011"], "have it listed under injectors")]
 #[case::another_audience(|p: &mut Value| source(p)["audience"] = json!("vault"), &["AID011"], "list audience \"vault\"")]
 #[case::the_api_servers_audience(|p: &mut Value| source(p)["audience"] = json!(""), &["AID011"], "set kubernetesAccess")]
 #[case::the_api_servers_audience_by_name(|p: &mut Value| source(p)["audience"] = json!("https://kubernetes.default.svc"), &["AID011"], "list it")]

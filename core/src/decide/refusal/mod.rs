@@ -212,6 +212,66 @@ mod tests {
     }
 
     #[test]
+    fn the_way_out_of_a_whole_secret_does_not_lead_back_to_it() {
+        let of = |container: Option<&str>, by| {
+            let container = container.map(str::to_owned);
+            let reason =
+                Reason::WholeSecret { container, secret: "crm".into(), by, identity: "reader".into() };
+            reason.to_string()
+        };
+        let then = "list the keys it needs under secretKeys of AgentIdentity \"reader\", and";
+        assert_eq!(
+            [of(Some("agent"), "envFrom"), of(Some("agent"), "a volume")],
+            [
+                format!("container \"agent\" takes all of Secret \"crm\" by envFrom; {then} remove this envFrom"),
+                format!(
+                    "container \"agent\" takes all of Secret \"crm\" by a volume; {then} remove the volume or name them under its items"
+                ),
+            ]
+        );
+        assert_eq!(
+            of(None, "a projected volume"),
+            "a volume that no container mounts takes all of Secret \"crm\"; remove the volume"
+        );
+    }
+
+    #[test]
+    fn a_volume_that_no_container_mounts_is_to_be_removed() {
+        let reasons = [
+            Reason::UnlistedSecretKey {
+                container: None,
+                secret: "crm".into(),
+                key: "k".into(),
+                identity: "a".into(),
+            },
+            Reason::UnlistedToken { container: None, audience: None, identity: "a".into() },
+            Reason::UnlistedToken { container: None, audience: Some("vault".into()), identity: "a".into() },
+        ];
+        for reason in reasons {
+            let text = reason.to_string();
+            assert!(text.starts_with("remove the volume with ") && !text.contains("list"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_volume_or_a_token_can_be_done() {
+        let csi = Reason::VolumeType { kind: "csi" }.to_string();
+        assert!(!csi.contains("persistentVolumeClaim") && csi.contains("secretKeys"), "{csi}");
+        let nfs = Reason::VolumeType { kind: "nfs" }.to_string();
+        assert!(nfs.contains("by a persistentVolumeClaim"), "{nfs}");
+        let token = Reason::UnlistedToken {
+            container: Some("agent".into()),
+            audience: Some("vault".into()),
+            identity: "reader".into(),
+        };
+        let token = token.to_string();
+        assert!(
+            token.contains("no AgentIdentity can list it; for a sidecar that somebody else's webhook adds, have it listed under injectors"),
+            "{token}"
+        );
+    }
+
+    #[test]
     fn a_whole_secret_is_named_and_the_way_out_fits_120_characters() {
         let reason = Reason::WholeSecret {
             container: Some("agent".into()),

@@ -10,6 +10,15 @@ fn holder(container: Option<&str>) -> String {
     container.map_or_else(|| "a volume that no container mounts".to_owned(), |c| format!("container \"{c}\""))
 }
 
+/// What to do about a whole Secret, beside listing its keys: as long as it is there, it is all of it.
+fn instead(by: &str) -> &'static str {
+    match by {
+        "envFrom" => "remove this envFrom",
+        "a projected volume" => "remove this source or name them under its items",
+        _ => "remove the volume or name them under its items",
+    }
+}
+
 /// The first three names.
 fn quoted(names: &[String]) -> String {
     let first: Vec<_> = names.iter().take(3).map(|n| format!("\"{n}\"")).collect();
@@ -52,20 +61,20 @@ impl fmt::Display for Reason {
             Self::ForgedMark { mark } => {
                 write!(f, "remove \"{mark}\": of those under {} only {} and {} are yours to set", names::MARK_PREFIX, names::IDENTITY_LABEL, names::AGENT_LABEL)
             }
-            Self::UnlistedToken { container, audience: None, identity } => write!(
+            Self::UnlistedToken { container: Some(container), audience: None, identity } => write!(
                 f,
-                "set kubernetesAccess: Token for {} in AgentIdentity \"{identity}\", or remove its Kubernetes token",
-                holder(container.as_deref())
+                "set kubernetesAccess: Token for container \"{container}\" in AgentIdentity \"{identity}\", or remove its Kubernetes token"
             ),
-            Self::UnlistedToken { container: Some(container), audience: Some(audience), identity } => write!(
+            Self::UnlistedToken { container: None, audience: None, .. } => {
+                f.write_str("remove the volume with the Kubernetes token: no container mounts it")
+            }
+            Self::UnlistedToken { container: Some(container), audience: Some(audience), .. } => write!(
                 f,
-                "remove the token for audience \"{audience}\" of container \"{container}\", or have that listed under injectors of each AgentPolicy of the namespace: AgentIdentity \"{identity}\" does not list it"
+                "remove the token for audience \"{audience}\" of container \"{container}\": no AgentIdentity can list it; for a sidecar that somebody else's webhook adds, have it listed under injectors of each AgentPolicy of the namespace"
             ),
-            Self::UnlistedToken { container: None, audience: Some(audience), identity } => write!(
-                f,
-                "remove the token for audience \"{audience}\" of {}: AgentIdentity \"{identity}\" does not list it",
-                holder(None)
-            ),
+            Self::UnlistedToken { container: None, audience: Some(audience), .. } => {
+                write!(f, "remove the volume with the token for audience \"{audience}\": no container mounts it")
+            }
             Self::InjectorLacks { injector, policy, audience, lacking } => match lacking {
                 Lacking::Image(image) => write!(
                     f,
@@ -80,10 +89,16 @@ impl fmt::Display for Reason {
                     "have AgentPolicy \"{policy}\" list audience \"{audience}\" for injector \"{injector}\", or remove the token"
                 ),
             },
-            Self::WholeSecret { container, secret, by, identity } => write!(
+            Self::WholeSecret { container: Some(container), secret, by, identity } => write!(
                 f,
-                "{} takes all of Secret \"{secret}\" by {by}; list the keys it needs under secretKeys of AgentIdentity \"{identity}\"",
-                holder(container.as_deref())
+                "container \"{container}\" takes all of Secret \"{secret}\" by {by}; list the keys it needs under secretKeys of AgentIdentity \"{identity}\", and {}",
+                instead(by)
+            ),
+            Self::WholeSecret { container: None, secret, .. } => {
+                write!(f, "{} takes all of Secret \"{secret}\"; remove the volume", holder(None))
+            }
+            Self::VolumeType { kind: "csi" } => f.write_str(
+                "remove the csi volume and list the keys that the agent needs under secretKeys, or ask for an exception in the AgentPolicy: its driver may hand out credentials that no identity lists",
             ),
             Self::VolumeType { kind } => write!(
                 f,
@@ -115,11 +130,13 @@ impl fmt::Display for Reason {
                 f,
                 "use an image that AgentIdentity \"{identity}\" lists for container \"{container}\", or list \"{image}\" under its images"
             ),
-            Self::UnlistedSecretKey { container, secret, key, identity } => write!(
+            Self::UnlistedSecretKey { container: Some(container), secret, key, identity } => write!(
                 f,
-                "list key \"{key}\" of Secret \"{secret}\" under secretKeys of {} in AgentIdentity \"{identity}\", or remove it",
-                holder(container.as_deref())
+                "list key \"{key}\" of Secret \"{secret}\" under secretKeys of container \"{container}\" in AgentIdentity \"{identity}\", or remove it"
             ),
+            Self::UnlistedSecretKey { container: None, secret, key, .. } => {
+                write!(f, "remove the volume with key \"{key}\" of Secret \"{secret}\": no container mounts it")
+            }
             Self::SharedSecret { secret, identity, owner } => write!(
                 f,
                 "give AgentIdentity \"{identity}\" a Secret of its own: \"{secret}\" belongs to \"{owner}\", and a shared credential can't be traced"

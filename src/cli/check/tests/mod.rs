@@ -76,7 +76,7 @@ fn a_finding_says_where_what_and_what_to_do() {
         told(&[("id.yaml", IDENTITY), ("deploy.yaml", DEPLOYMENT)]),
         "deploy.yaml:16  AID012  container \"agent\" takes all of Secret \"llm-keys\" by envFrom\n   \
             16 |         - secretRef: {name: llm-keys}\n      \
-               = list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\"\n\
+               = list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\", and remove this envFrom\n\
          deploy.yaml:17  AID004  remove hostPID: it lets an agent reach credentials of the node or of other containers\n   \
             17 |       hostPID: true\n\
          2 files, 1 pod, 2 findings\n"
