@@ -151,10 +151,12 @@ fn holes(pod: &AgentPod) -> Vec<String> {
     let paths = pod.spec.volumes.iter().flatten().filter_map(|v| v.host_path.as_ref());
     let mut found: Vec<_> = paths.map(|h| format!("hostPath {}", h.path)).collect();
     for refusal in isolation::holes(pod) {
-        if let Reason::HostAccess { what } = refusal.reason
-            && !["hostPath", "ephemeralContainers"].contains(&what)
-        {
-            found.push(what.to_owned());
+        match refusal.reason {
+            Reason::HostAccess { what } if !["hostPath", "ephemeralContainers"].contains(&what) => {
+                found.push(what.to_owned());
+            }
+            Reason::Capabilities { names } => found.push(format!("capabilities {}", names.join(", "))),
+            _ => {}
         }
     }
     found

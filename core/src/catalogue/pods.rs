@@ -36,7 +36,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID004",
         title: "The pod has a hole to its node or between its containers",
-        why: "hostPath, host namespaces, privileges, added capabilities beyond Pod Security's baseline and a shared process namespace let a container take credentials that were given to another container, another pod or the node.",
+        why: "hostPath, host namespaces, privileges, added capabilities (but those of Pod Security's baseline less MKNOD, and IPC_LOCK) and a shared process namespace let a container take credentials that were given to another container, another pod or the node.",
         fix: "Remove the field that the message names. An agent that really needs it belongs into a namespace that is not governed, under an account of its own, or has an exception in the AgentPolicy until it does not.",
         from: POD,
         example: manifests!("AID004"),

@@ -4,13 +4,15 @@ use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use k8s_openapi::api::core::v1::{PodSpec, SecurityContext, Volume, WindowsSecurityContextOptions};
 
-/// Capabilities that reach no credential: those of Pod Security's baseline, less MKNOD.
-const HARMLESS_CAPABILITIES: [&str; 12] = [
+/// Capabilities that reach no credential: those of Pod Security's baseline, less MKNOD, by which a container reaches
+/// devices of its node; and one that only keeps memory from being swapped out.
+const HARMLESS_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
     "FOWNER",
     "FSETID",
+    "IPC_LOCK",
     "KILL",
     "NET_BIND_SERVICE",
     "SETFCAP",
@@ -20,6 +22,9 @@ const HARMLESS_CAPABILITIES: [&str; 12] = [
     "SYS_CHROOT",
 ];
 
+/// Most characters that are told of a capability's name.
+const LONGEST_NAME: usize = 32;
+
 /// Every hole, each at its field.
 #[must_use]
 pub fn holes(pod: &AgentPod) -> Vec<Refusal> {
@@ -27,9 +32,11 @@ pub fn holes(pod: &AgentPod) -> Vec<Refusal> {
     for container in pod.containers() {
         if let Some(context) = container.security {
             let path = container.path;
-            found.extend(in_security_context(context).into_iter().map(|(field, what)| {
-                Refusal::at(format!("{path}.securityContext.{field}"), Reason::HostAccess { what })
-            }));
+            found.extend(
+                in_security_context(context)
+                    .into_iter()
+                    .map(|(field, reason)| Refusal::at(format!("{path}.securityContext.{field}"), reason)),
+            );
         }
     }
     for (path, volume) in pod.volumes() {
@@ -116,7 +123,7 @@ fn in_spec(spec: &PodSpec) -> Vec<Refusal> {
     .collect()
 }
 
-fn in_security_context(context: &SecurityContext) -> Vec<(&'static str, &'static str)> {
+fn in_security_context(context: &SecurityContext) -> Vec<(&'static str, Reason)> {
     let SecurityContext {
         privileged,
         capabilities,
@@ -134,17 +141,20 @@ fn in_security_context(context: &SecurityContext) -> Vec<(&'static str, &'static
     } = context;
     let mut found = Vec::new();
     if *privileged == Some(true) {
-        found.push(("privileged", "privileged"));
+        found.push(("privileged", Reason::HostAccess { what: "privileged" }));
     }
-    let mut added = capabilities.iter().flat_map(|c| c.add.iter().flatten());
-    if added.any(|c| !HARMLESS_CAPABILITIES.contains(&c.strip_prefix("CAP_").unwrap_or(c))) {
-        found.push(("capabilities.add", "capabilities beyond Pod Security's baseline"));
+    let added = capabilities.iter().flat_map(|c| c.add.iter().flatten());
+    let harmful = added.filter(|c| !HARMLESS_CAPABILITIES.contains(&c.strip_prefix("CAP_").unwrap_or(c)));
+    // Whoever writes a pod names them as they like.
+    let names: Vec<_> = harmful.map(|c| c.chars().take(LONGEST_NAME).collect()).collect();
+    if !names.is_empty() {
+        found.push(("capabilities.add", Reason::Capabilities { names }));
     }
     if proc_mount.as_deref().is_some_and(|p| p != "Default") {
-        found.push(("procMount", "procMount"));
+        found.push(("procMount", Reason::HostAccess { what: "procMount" }));
     }
     if let Some(what) = windows_options.as_ref().and_then(in_windows_options) {
-        found.push(("windowsOptions", what));
+        found.push(("windowsOptions", Reason::HostAccess { what }));
     }
     found
 }
@@ -292,11 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_are_told_by_name() {
+        let add = ["CHOWN", "NET_ADMIN", "MKNOD", "CAP_SYS_PTRACE", "BPF"];
+        let spec = json!({"containers": [{"name": "a", "securityContext": {"capabilities": {"add": add}}}]});
+        let pod = AgentPod::parse(&json!({ "spec": spec }).to_string()).unwrap();
+        let told = holes(&pod)[0].reason.to_string();
+        assert!(
+            told.starts_with(
+                "remove capabilities \"NET_ADMIN\", \"MKNOD\", \"CAP_SYS_PTRACE\" and others: "
+            ),
+            "{told}"
+        );
+        assert!(!told.contains("baseline"), "{told}");
+    }
+
+    #[test]
     fn leaves_a_pod_that_keeps_to_itself_alone() {
         let spec = json!({
             "hostPID": false, "shareProcessNamespace": false,
             "containers": [{"name": "a", "securityContext": {"privileged": false, "procMount": "Default",
-                "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}}],
+                "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "IPC_LOCK"]}}}],
             "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "configMap": {"name": "c"}}, {"name": "c", "image": {"reference": "r"}},
                 {"name": "d", "persistentVolumeClaim": {"claimName": "p"}}, {"name": "e", "ephemeral": {}}, {"name": "f", "downwardAPI": {}}]
         });

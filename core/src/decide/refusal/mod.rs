@@ -122,6 +122,7 @@ mod tests {
             Reason::UnknownIdentity { identity: s(), namespace: s() },
             Reason::PresetNode,
             Reason::HostAccess { what: "hostPID" },
+            Reason::Capabilities { names: vec![s()] },
             Reason::Expired { identity: s(), at: s() },
             Reason::Suspended { identity: s() },
             Reason::RotationOverdue { secret: s(), identity: s(), at: s() },

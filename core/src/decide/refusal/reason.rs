@@ -13,6 +13,9 @@ pub enum Reason {
     HostAccess {
         what: &'static str,
     },
+    Capabilities {
+        names: Vec<String>,
+    },
     Expired {
         identity: String,
         at: String,
@@ -272,7 +275,7 @@ impl Reason {
             Self::NoIdentity => "AID001",
             Self::UnknownIdentity { .. } => "AID002",
             Self::PresetNode => "AID003",
-            Self::HostAccess { .. } => "AID004",
+            Self::HostAccess { .. } | Self::Capabilities { .. } => "AID004",
             Self::Expired { .. } => "AID005",
             Self::Suspended { .. } => "AID006",
             Self::RotationOverdue { .. } => "AID007",

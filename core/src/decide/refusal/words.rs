@@ -44,6 +44,10 @@ impl fmt::Display for Reason {
             Self::HostAccess { what } => {
                 write!(f, "remove {what}: it lets an agent reach credentials of the node or of other containers")
             }
+            Self::Capabilities { names } => {
+                let (noun, it) = if names.len() == 1 { ("capability", "it lets") } else { ("capabilities", "they let") };
+                write!(f, "remove {noun} {}: {it} an agent reach credentials of the node or of other containers", quoted(names))
+            }
             Self::Expired { identity, at } => {
                 write!(f, "extend spec.expiresAt of AgentIdentity \"{identity}\": it expired at {at}")
             }
