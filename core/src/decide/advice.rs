@@ -112,8 +112,7 @@ mod tests {
     #[test]
     fn a_warning_stays_short_and_loses_its_place_before_its_sentence() {
         let one = |secret: &str| told(&[whole(secret, 0)], "spec.template").remove(0);
-        let sentence =
-            "by envFrom; list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\", and remove this envFrom";
+        let sentence = "by envFrom; list the keys it needs under secretKeys of AgentIdentity \"feedback-reader\", and remove this envFrom";
         assert!(one(&"s".repeat(80)).ends_with(sentence), "{}", one(&"s".repeat(80)));
         let long = one(&"\u{e4}".repeat(253));
         assert!(long.chars().count() == LONGEST && long.ends_with("\u{e4}..."), "{long}");

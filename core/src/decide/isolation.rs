@@ -308,9 +308,7 @@ mod tests {
         let pod = AgentPod::parse(&json!({ "spec": spec }).to_string()).unwrap();
         let told = holes(&pod)[0].reason.to_string();
         assert!(
-            told.starts_with(
-                "remove capabilities \"NET_ADMIN\", \"MKNOD\", \"CAP_SYS_PTRACE\" and others: "
-            ),
+            told.starts_with("remove capabilities \"NET_ADMIN\", \"MKNOD\", \"CAP_SYS_PTRACE\" and others: "),
             "{told}"
         );
         assert!(!told.contains("baseline"), "{told}");

@@ -33,6 +33,7 @@ const MARKED: &[Marked] = &[
     marked("AIza", "a Google API key", url_safe, 35, 35),
     marked("AKIA", "an AWS access key", base32, 16, 16),
     marked("ASIA", "an AWS access key", base32, 16, 16),
+    marked("dckr_pat_", "a Docker Hub token", url_safe, 27, 40),
     marked("dop_v1_", "a DigitalOcean token", hex, 64, 64),
     marked("ghp_", "a GitHub token", alphanumeric, 36, 255),
     marked("gho_", "a GitHub token", alphanumeric, 36, 255),
@@ -45,13 +46,19 @@ const MARKED: &[Marked] = &[
     marked("glrt-", "a GitLab token", dotted, 20, 300),
     marked("gsk_", "a Groq key", alphanumeric, 40, 100),
     marked("hf_", "a Hugging Face token", alphanumeric, 30, 100),
+    marked("hooks.slack.com/services/", "a Slack webhook", of_a_path, 40, 80),
     marked("hvs.", "a Vault token", url_safe, 24, 300),
     marked("lsv2_pt_", "a LangSmith key", word, 32, 100),
+    marked("lsv2_sk_", "a LangSmith key", word, 32, 100),
     marked("npm_", "an npm token", alphanumeric, 36, 36),
+    marked("nvapi-", "an NVIDIA key", url_safe, 60, 80),
+    marked("pcsk_", "a Pinecone key", word, 50, 100),
+    marked("pplx-", "a Perplexity key", alphanumeric, 40, 64),
     marked("pypi-AgEI", "a PyPI token", url_safe, 50, LONGEST),
     marked("r8_", "a Replicate token", alphanumeric, 37, 40),
     marked("rk_live_", "a Stripe key", alphanumeric, 20, 255),
     marked("sk_live_", "a Stripe key", alphanumeric, 20, 255),
+    marked("tvly-", "a Tavily key", dashed, 30, 80),
     marked("xai-", "an xAI key", alphanumeric, 60, 120),
     marked("xapp-", "a Slack token", dashed, 30, 255),
     marked("xoxa-", "a Slack token", dashed, 24, 255),
@@ -77,13 +84,27 @@ pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
     // Most bytes end here.
     let marks = matches!(
         first,
-        b'A' | b'B' | b'b' | b'd' | b'e' | b'g' | b'h' | b'l' | b'n' | b'p' | b'r' | b's' | b'x'
+        b'A' | b'B'
+            | b'b'
+            | b'd'
+            | b'e'
+            | b'g'
+            | b'h'
+            | b'l'
+            | b'n'
+            | b'p'
+            | b'r'
+            | b'S'
+            | b's'
+            | b't'
+            | b'x'
     );
     if !marks && text.len() - at < AWS_SECRET || !begins(text, at) {
         return None;
     }
     let found = match first {
-        b'A' | b'd' | b'g' | b'h' | b'l' | b'n' | b'p' | b'r' | b's' | b'x' => with_mark(text, at),
+        b'A' | b'd' | b'g' | b'h' | b'l' | b'n' | b'p' | b'r' | b's' | b't' | b'x' => with_mark(text, at),
+        b'S' => sendgrid(text, at),
         b'B' | b'b' => bearer(text, at),
         b'e' => jwt(text, at),
         _ => None,
@@ -117,18 +138,48 @@ fn sk(text: &[u8], at: usize) -> Option<Found> {
     }
     let length = run(text, begin, url_safe);
     let key = &text[begin..begin + length];
-    let parts = || key.split(|b| *b == b'-' || *b == b'_');
-    let mixed = |part: &[u8]| {
-        let has = |of: fn(&u8) -> bool| part.iter().any(of);
-        part.len() >= 16
-            && has(u8::is_ascii_digit)
-            && has(u8::is_ascii_lowercase)
-            && has(u8::is_ascii_uppercase)
+    let of_langfuse = key.strip_prefix(b"lf-").is_some_and(is_uuid);
+    let is_key = (20..=LONGEST).contains(&length)
+        && (of_langfuse || parts(key).any(|part| is_mixed(part) || is_hexadecimal(part)));
+    let what = match key {
+        [b'a', b'n', b't', b'-', ..] => "an Anthropic key",
+        [b'o', b'r', b'-', ..] => "an OpenRouter key",
+        _ if of_langfuse => "a Langfuse key",
+        _ => "an OpenAI key",
     };
-    let hexadecimal = |part: &[u8]| part.len() >= 32 && part.iter().all(|b| hex(*b));
-    let is_key = (20..=LONGEST).contains(&length) && parts().any(|part| mixed(part) || hexadecimal(part));
-    let what = if key.starts_with(b"ant-") { "an Anthropic key" } else { "an OpenAI key" };
     (is_key && is_random(key)).then_some((what, at..begin + length))
+}
+
+/// `SG.` and two parts.
+fn sendgrid(text: &[u8], at: usize) -> Option<Found> {
+    const PARTS: (usize, usize) = (22, 43);
+    let (id, key) = (at + 3, at + 3 + PARTS.0 + 1);
+    let is_key = text[at..].starts_with(b"SG.")
+        && run(text, id, url_safe) == PARTS.0
+        && text.get(key - 1) == Some(&b'.')
+        && run(text, key, url_safe) == PARTS.1;
+    let end = key + PARTS.1;
+    (is_key && is_random(&text[key..end])).then_some(("a SendGrid key", at..end))
+}
+
+/// What stands between dashes, dots and the like.
+fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// Whether it is long and of letters both large and small and of digits, as no word is.
+fn is_mixed(part: &[u8]) -> bool {
+    let has = |of: fn(&u8) -> bool| part.iter().any(of);
+    part.len() >= 16 && has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
+}
+
+fn is_hexadecimal(part: &[u8]) -> bool {
+    part.len() >= 32 && part.iter().all(|b| hex(*b))
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    let at = |(i, b): (usize, &u8)| if matches!(i, 8 | 13 | 18 | 23) { *b == b'-' } else { hex(*b) };
+    text.len() == 36 && text.iter().enumerate().all(at)
 }
 
 /// The secret half of an AWS key: 40 characters like many others, so it counts only beside its name.
@@ -153,7 +204,7 @@ fn aws_secret(text: &[u8], at: usize, name: &str) -> Option<Found> {
     is_key.then_some(("an AWS secret key", at..end))
 }
 
-/// `Bearer` and a long token.
+/// `Bearer` and a long token. Words in a row are none, even with a number among them.
 fn bearer(text: &[u8], at: usize) -> Option<Found> {
     const WORD: &[u8] = b"bearer";
     if !text.get(at..at + WORD.len())?.eq_ignore_ascii_case(WORD) {
@@ -163,7 +214,14 @@ fn bearer(text: &[u8], at: usize) -> Option<Found> {
     let begin = at + WORD.len() + blanks;
     let length = run(text, begin, |b| dotted(b) || matches!(b, b'~' | b'+' | b'/'));
     let token = &text[begin..begin + length];
-    let is_token = blanks > 0 && length >= 20 && token.iter().any(u8::is_ascii_digit) && is_random(token);
+    // Some have small letters and digits alone.
+    let small = |part: &[u8]| part.len() >= 20 && part.iter().filter(|b| b.is_ascii_digit()).count() >= 4;
+    let is_long = |part: &[u8]| is_mixed(part) || is_hexadecimal(part) || small(part);
+    let is_token = blanks > 0
+        && length >= 20
+        && (is_uuid(token) || parts(token).any(is_long))
+        && token.iter().any(u8::is_ascii_alphabetic)
+        && is_random(token);
     is_token.then_some(("a bearer token", begin..begin + length))
 }
 
@@ -225,7 +283,10 @@ fn in_url(text: &[u8], colon: usize) -> Option<Found> {
     let password = &authority[user + 1..at];
     // `docker://image:tag@sha256:...` has the same form.
     let is_digest = authority[at + 1..].starts_with(b"sha256:");
-    if password.is_empty() || is_digest || is_reference(password) || is_placeholder(password) {
+    // What looks for URLs with passwords has their form too.
+    let is_pattern =
+        [br"[^", br".*", br"\S", br"\w"].iter().any(|sign| authority.windows(2).any(|w| w == *sign));
+    if password.is_empty() || is_digest || is_pattern || is_reference(password) || is_placeholder(password) {
         return None;
     }
     Some(("a URL with a password", begin + user + 1..begin + at))
@@ -243,6 +304,10 @@ fn alphanumeric(b: u8) -> bool {
 
 fn word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
+}
+
+fn of_a_path(b: u8) -> bool {
+    word(b) || b == b'/'
 }
 
 fn dashed(b: u8) -> bool {
@@ -283,8 +348,8 @@ fn is_reference(text: &[u8]) -> bool {
 
 /// Text that stands for a secret in examples.
 fn is_placeholder(text: &[u8]) -> bool {
-    const WHOLE: [&[u8]; 6] = [b"password", b"passwd", b"pass", b"pwd", b"secret", b"token"];
-    const PARTS: [&[u8]; 12] = [
+    const WHOLE: [&[u8]; 7] = [b"password", b"passwd", b"pass", b"pwd", b"secret", b"todo", b"token"];
+    const PARTS: [&[u8]; 15] = [
         b"xxxx",
         b"****",
         b"....",
@@ -295,13 +360,27 @@ fn is_placeholder(text: &[u8]) -> bool {
         b"change-me",
         b"change_me",
         b"redacted",
+        b"replaceme",
+        b"replace-me",
+        b"replace_me",
         b"dummy",
         b"abcdefgh",
     ];
     WHOLE.iter().any(|word| text.eq_ignore_ascii_case(word))
+        || is_gap(text)
         || text.iter().all(|b| matches!(b, b'x' | b'X' | b'*' | b'.' | b'-' | b'_'))
         || PARTS.iter().any(|part| text.windows(part.len()).any(|w| w.eq_ignore_ascii_case(part)))
         || text.windows(9).any(|w| w == b"123456789" || w == b"000000000")
+}
+
+/// A name that a person or a tool is to replace: `[PASSWORD]`, `__PASSWORD__`, `@@PASSWORD@@`.
+fn is_gap(text: &[u8]) -> bool {
+    const AROUND: [(&[u8], &[u8]); 3] = [(b"[", b"]"), (b"__", b"__"), (b"@@", b"@@")];
+    let name = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.');
+    AROUND.iter().any(|(open, close)| {
+        let inside = text.strip_prefix(*open).and_then(|rest| rest.strip_suffix(*close));
+        inside.is_some_and(|inside| inside.iter().all(name))
+    })
 }
 
 /// Base64 of RFC 4648 section 5 without padding.

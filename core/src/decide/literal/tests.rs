@@ -30,6 +30,11 @@ fn an(length: usize) -> String {
     random(length, ALPHANUMERIC)
 }
 
+fn uuid() -> String {
+    let hex = random(32, HEX);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
 fn us(length: usize) -> String {
     random(length, URL_SAFE)
 }
@@ -69,7 +74,8 @@ fn pem(kind: &str, body: &str) -> String {
 #[case::openai_of_a_project(format!("sk-proj-{}", us(156)), "an OpenAI key")]
 #[case::openai_of_a_service(format!("sk-svcacct-{}", us(120)), "an OpenAI key")]
 #[case::like_openais(format!("sk-{}", random(32, HEX)), "an OpenAI key")]
-#[case::openrouter(format!("sk-or-v1-{}", random(64, HEX)), "an OpenAI key")]
+#[case::openrouter(format!("sk-or-v1-{}", random(64, HEX)), "an OpenRouter key")]
+#[case::langfuse(format!("sk-lf-{}", uuid()), "a Langfuse key")]
 #[case::anthropic(format!("sk-ant-api03-{}AA", us(93)), "an Anthropic key")]
 #[case::aws(format!("AKIA{}", random(16, BASE32)), "an AWS access key")]
 #[case::aws_for_a_session(format!("ASIA{}", random(16, BASE32)), "an AWS access key")]
@@ -91,12 +97,24 @@ fn pem(kind: &str, body: &str) -> String {
 #[case::groq(format!("gsk_{}", an(52)), "a Groq key")]
 #[case::vault(format!("hvs.{}", us(90)), "a Vault token")]
 #[case::langsmith(format!("lsv2_pt_{}_{}", random(32, HEX), random(10, HEX)), "a LangSmith key")]
+#[case::langsmith_of_a_service(format!("lsv2_sk_{}_{}", random(32, HEX), random(10, HEX)), "a LangSmith key")]
+#[case::tavily(format!("tvly-dev-{}", an(32)), "a Tavily key")]
+#[case::nvidia(format!("nvapi-{}", us(64)), "an NVIDIA key")]
+#[case::perplexity(format!("pplx-{}", an(48)), "a Perplexity key")]
+#[case::pinecone(format!("pcsk_{}_{}", an(6), an(63)), "a Pinecone key")]
+#[case::docker_hub(format!("dckr_pat_{}", us(27)), "a Docker Hub token")]
+#[case::sendgrid(format!("SG.{}.{}", us(22), us(43)), "a SendGrid key")]
+#[case::slack_webhook(format!("https://hooks.slack.com/services/T0{}/B0{}/{}", random(9, BASE32), random(9, BASE32), an(24)), "a Slack webhook")]
 #[case::jwt(jwt(r#"{"alg":"RS256","typ":"JWT"}"#, &us(342)), "a JSON Web Token")]
 #[case::private_key(pem("PRIVATE KEY", &random(64, BASE64)), "a private key")]
 #[case::private_key_of_ssh(pem("OPENSSH PRIVATE KEY", &random(64, BASE64)), "a private key")]
 #[case::private_key_on_one_line(pem("EC PRIVATE KEY", &random(64, BASE64)).replace('\n', "\\n"), "a private key")]
 #[case::bearer(format!("Bearer {}", an(32)), "a bearer token")]
 #[case::bearer_in_a_header(format!("curl -H 'authorization: bearer {}' https://x", an(40)), "a bearer token")]
+#[case::bearer_by_a_uuid(format!("Bearer {}", uuid()), "a bearer token")]
+#[case::bearer_in_hex(format!("Bearer {}", random(40, HEX)), "a bearer token")]
+#[case::bearer_in_small_letters(format!("Bearer {}", random(32, "abcdefghijklmnopqrstuvwxyz0123456789")), "a bearer token")]
+#[case::bearer_with_dashes(format!("Bearer {}", us(64)), "a bearer token")]
 #[case::database("postgres://reader:Kt7vq2m@db:5432/feedback".to_owned(), "a URL with a password")]
 #[case::no_user("redis://:Kt7vq2m@cache".to_owned(), "a URL with a password")]
 #[case::several_hosts("mongodb+srv://a:Kt7@x:1,y:2/db".to_owned(), "a URL with a password")]
@@ -156,6 +174,19 @@ fn is_accused(#[case] text: String, #[case] expected: &str) {
 #[case::url_of_an_image(format!("docker://acme/../a:1@sha256:{}", random(64, HEX)))]
 #[case::image_by_digest(format!("docker://alpine:3@sha256:{}", random(64, HEX)))]
 #[case::bearer_challenge("WWW-Authenticate: Bearer realm=https://auth.acme.com/v2/token1234".to_owned())]
+#[case::bearer_of_words("Authorization: Bearer token-for-demo-user-1-only".to_owned())]
+#[case::bearer_of_a_resource("Bearer realm2-protected-resource".to_owned())]
+#[case::url_to_replace("postgres://user:REPLACE_ME@db/x".to_owned())]
+#[case::url_to_do("postgres://user:TODO@db/x".to_owned())]
+#[case::url_in_brackets("postgres://user:[PASSWORD]@db/x".to_owned())]
+#[case::url_of_a_tool("postgres://user:__DB_PASSWORD__@db/x".to_owned())]
+#[case::url_of_another_tool("postgres://user:@@PASSWORD@@@db/x".to_owned())]
+#[case::url_as_an_expression("grep -E 'https://[^:]+:[^@]+@' .git/config".to_owned())]
+#[case::url_as_another_expression(r"sed s,https://\S+:.*@,https://,".to_owned())]
+#[case::slack_webhook_of_an_example("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX".to_owned())]
+#[case::tavily_of_an_example("tvly-your-api-key-from-the-dashboard-here".to_owned())]
+#[case::a_class_of_java("SG.of.a.rather.long.name.in.a.package.of.Java.that.nobody.wrote.yet1".to_owned())]
+#[case::a_chart_of_langfuse("sk-lf-chart-for-tracing-of-agents-in-clusters".to_owned())]
 #[case::an_email("mail to reader:jane@example.com".to_owned())]
 #[case::certificate(pem("CERTIFICATE", &random(64, BASE64)))]
 #[case::public_key(pem("PUBLIC KEY", &random(64, BASE64)))]
@@ -231,6 +262,10 @@ fn text_that_is_nearly_a_credential_again_and_again_takes_no_time() {
         "eyJ.",
         "xoxb-",
         "Bearer ",
+        "SG.",
+        "SG.a.",
+        "hooks.slack.com/services/",
+        "tvly-",
         "://",
         ":@",
         "://a:",

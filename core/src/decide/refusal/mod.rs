@@ -224,7 +224,9 @@ mod tests {
         assert_eq!(
             [of(Some("agent"), "envFrom"), of(Some("agent"), "a volume")],
             [
-                format!("container \"agent\" takes all of Secret \"crm\" by envFrom; {then} remove this envFrom"),
+                format!(
+                    "container \"agent\" takes all of Secret \"crm\" by envFrom; {then} remove this envFrom"
+                ),
                 format!(
                     "container \"agent\" takes all of Secret \"crm\" by a volume; {then} remove the volume or name them under its items"
                 ),
