@@ -100,7 +100,7 @@ fn bot() -> Value {
 }
 
 const WHOLE: &str = "perpro AID012: container \"agent\" takes all of Secret \"crm\" by envFrom; list the keys it needs \
-    under secretKeys of AgentIdentity \"bot\" (spec.";
+    under secretKeys of AgentIdentity \"bot\", and remove this envFrom (spec.";
 
 #[tokio::test]
 #[ignore = "needs a cluster"]

@@ -143,9 +143,10 @@ fn a_namespace_among_the_manifests_says_how_it_is_governed() {
     let of = |enforce: &str, asked| {
         found(&[("ns.yaml", &namespace(enforce)), ("d.yaml", &plain)], "default", asked)[0].clone()
     };
-    assert_eq!(of("all", None), [("AID001".to_owned(), 9)]);
+    let all = [("AID001".to_owned(), 9), ("AID012".to_owned(), 16), ("AID004".to_owned(), 17)];
+    assert_eq!(of("all", None), all);
     assert_eq!(of("agents", None), []);
-    assert_eq!(of("agents", Some(Governance::All)), [("AID001".to_owned(), 9)]);
+    assert_eq!(of("agents", Some(Governance::All)), all);
     assert_eq!(found(&[("d.yaml", DEPLOYMENT)], "kube-system", None)[0], [("AID010".to_owned(), 10)]);
 }
 
