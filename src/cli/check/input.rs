@@ -15,6 +15,9 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 /// How standard input is called.
 const STDIN: &str = "stdin";
 
+/// Line of a problem that is not in a file, but is the file itself.
+pub(super) const WHOLE: u32 = 0;
+
 /// All that is to be checked.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -100,7 +103,7 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 impl File {
     pub(super) fn new(name: String, read: std::io::Result<Vec<u8>>) -> Self {
         let problem =
-            |what: String| Manifest { problems: vec![Problem { line: 1, what }], ..Manifest::default() };
+            |what: String| Manifest { problems: vec![Problem { line: WHOLE, what }], ..Manifest::default() };
         match read {
             Ok(bytes) if bytes.len() as u64 > MAX_BYTES => {
                 let manifest = problem(format!("it is larger than {} MB", MAX_BYTES >> 20));

@@ -1,8 +1,8 @@
 //! From manifests to findings. Pure.
 
 use super::facts::Facts;
-use super::input::Input;
-use super::masks::Masks;
+use super::input::{self, Input};
+use super::masks::{self, Masks};
 use crate::manifest::{Lines, Node, Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -36,7 +36,8 @@ pub(super) struct Report<'a> {
 #[derive(Debug)]
 pub(super) struct Problem<'a> {
     pub(super) file: &'a str,
-    pub(super) line: u32,
+    /// `None` for the whole file.
+    pub(super) line: Option<u32>,
     pub(super) what: &'a str,
 }
 
@@ -114,8 +115,13 @@ pub(super) fn judge<'a>(
     }
     let mut report = judge.report;
     for file in &input.files {
+        let line = |line| Some(line).filter(|line| *line != input::WHOLE);
         let problems = file.manifest.problems.iter();
-        report.problems.extend(problems.map(|p| Problem { file: &file.name, line: p.line, what: &p.what }));
+        report.problems.extend(problems.map(|p| Problem {
+            file: &file.name,
+            line: line(p.line),
+            what: &p.what,
+        }));
     }
     let order: BTreeMap<_, _> = input.files.iter().enumerate().map(|(i, f)| (f.name.as_str(), i)).collect();
     report.findings.sort_by_key(|f| (order.get(f.file).copied(), f.lines.first));
@@ -296,10 +302,15 @@ impl<'a> Judge<'a> {
             // What is wrong with a pod as a whole.
             let path = if path == "object" { String::new() } else { path };
             let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
-            let lines = object.node.locate(&path);
+            let mut lines = object.node.locate(&path);
             if matches!(reason, Reason::LiteralCredential { .. }) {
-                let value = object.node.find(&path).and_then(Node::text).unwrap_or_default();
+                let node = object.node.find(&path);
+                let value = node.and_then(Node::text).unwrap_or_default();
                 self.report.masks.add(&file.name, &file.text, value, variable(&path));
+                let from = node.map_or(lines.first, |node| node.line);
+                if let Some(line) = masks::line_of(&file.text, from, value, variable(&path)) {
+                    lines = Lines { first: line, last: line };
+                }
             }
             let path =
                 [&object.path, &path].into_iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>();

@@ -1,13 +1,34 @@
-//! Lines of manifests without the credentials that somebody wrote into them.
+//! Lines of manifests without the credentials that somebody wrote into them, and where these stand.
 
-use perpro_core::decide::literal::{find, masked};
+use perpro_core::decide::literal::{Literal, find, masked};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 /// No more of a line is looked at: more than is shown of it and the longest credential that is found.
 const LOOKED_AT: usize = 20_000;
-/// Shorter pieces of a credential are masked with what stands around them: alone they are part of other words.
+/// Shorter credentials, and words that are not much longer, are masked with what stands around them: alone they are part
+/// of other words, and names of other things.
 const SHORT: usize = 6;
+const SHORT_WORD: usize = 12;
+
+/// What of a credential in `value` stands together in a file, whichever way the value is written.
+fn pieces<'v>(value: &'v str, literal: &Literal) -> impl Iterator<Item = &'v str> {
+    let secret = value.get(literal.secret.clone()).unwrap_or_default();
+    let is_word = secret.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_short = secret.len() < SHORT || is_word && secret.len() < SHORT_WORD;
+    let around = literal.secret.start.saturating_sub(1)..(literal.secret.end + 1).min(value.len());
+    value.get(around).filter(|_| is_short).unwrap_or(secret).split_whitespace()
+}
+
+/// The line of `text` on which the first credential in `value` begins, which itself begins on line `from`; `None` if it
+/// is written there in another way than it reads.
+pub(super) fn line_of(text: &str, from: u32, value: &str, name: &str) -> Option<u32> {
+    let piece = pieces(value, &find(value, name).next()?).next()?;
+    // Folded, a line may hold no more than a word.
+    let most = value.split_whitespace().count() + value.matches('\n').count() + 1;
+    let lines = (from..).zip(text.lines().skip(from.saturating_sub(1) as usize));
+    lines.take(most).find(|(_, line)| line.contains(piece)).map(|(number, _)| number)
+}
 
 /// What is masked in each file.
 #[derive(Debug, Default)]
@@ -28,14 +49,9 @@ impl<'a> Masks<'a> {
         let literals: Vec<_> = find(value, name).collect();
         // Of two variables of one name, the path leads to the first.
         file.hidden |= literals.is_empty();
-        for literal in literals {
-            let secret = value.get(literal.secret.clone()).unwrap_or_default();
-            let around = literal.secret.start.saturating_sub(1)..(literal.secret.end + 1).min(value.len());
-            let wider = value.get(around).filter(|_| secret.len() < SHORT).unwrap_or(secret);
-            for piece in wider.split_whitespace() {
-                file.hidden |= !text.contains(piece);
-                file.pieces.insert(piece.to_owned());
-            }
+        for piece in literals.iter().flat_map(|literal| pieces(value, literal)) {
+            file.hidden |= !text.contains(piece);
+            file.pieces.insert(piece.to_owned());
         }
     }
 

@@ -4,8 +4,8 @@ use super::judge::{Finding, Named, Report};
 use aws_lc_rs::digest::{SHA256, digest};
 use perpro_core::catalogue;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Component, Path, PathBuf};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -13,10 +13,11 @@ const SCHEMA: &str =
 pub(super) fn render(report: &Report<'_>) -> Value {
     let used: BTreeSet<_> = report.findings.iter().map(|f| f.refusal.code()).collect();
     let rules: Vec<_> = used.iter().filter_map(|code| catalogue::find(code)).map(rule).collect();
-    let results: Vec<_> = report.findings.iter().map(|f| result(f, &used)).collect();
+    let mut told = HashMap::new();
+    let results: Vec<_> = report.findings.iter().map(|f| result(f, &used, &mut told)).collect();
     let unread = report.problems.iter().map(|p| {
         let text = format!("can't be read: {}", p.what);
-        json!({"level": "error", "message": {"text": text}, "locations": [location(p.file, p.line, None)]})
+        json!({"level": "error", "message": {"text": text}, "locations": [location(p.file, p.line.map(|line| (line, line)), None)]})
     });
     let unseen = report.unseen.iter().map(|identity| {
         let text =
@@ -53,40 +54,54 @@ fn rule(entry: &catalogue::Entry) -> Value {
     })
 }
 
-fn result(finding: &Finding<'_>, used: &BTreeSet<&str>) -> Value {
+/// `told`: how often each place was told of before.
+fn result(finding: &Finding<'_>, used: &BTreeSet<&str>, told: &mut HashMap<String, usize>) -> Value {
     let Finding { file, text: _, lines, refusal, warning, object } = finding;
     let Named { kind, namespace, name } = object;
     let full = format!("{kind}/{namespace}/{name}/{}", refusal.path);
+    let mut place = [refusal.code(), &uri(file), &full].join("\n");
+    // As of two objects without a name.
+    let before = told.entry(place.clone()).or_default();
+    if *before > 0 {
+        place += &format!("\n{before}");
+    }
+    *before += 1;
     json!({
         "ruleId": refusal.code(),
         "ruleIndex": used.iter().position(|code| *code == refusal.code()),
         "level": if *warning { "warning" } else { "error" },
         "message": {"text": refusal.reason.to_string()},
-        "locations": [location(file, lines.first, Some((lines.last, &full)))],
-        "partialFingerprints": {"perpro/v1": fingerprint(&[refusal.code(), &uri(file), &full])},
+        "locations": [location(file, Some((lines.first, lines.last)), Some(&full))],
+        "partialFingerprints": {"perpro/v1": fingerprint(&place)},
     })
 }
 
-fn location(file: &str, line: u32, rest: Option<(u32, &str)>) -> Value {
-    let mut location =
-        json!({"physicalLocation": {"artifactLocation": {"uri": uri(file)}, "region": {"startLine": line}}});
-    if let Some((last, name)) = rest {
-        location["physicalLocation"]["region"]["endLine"] = json!(last);
+/// Lines of a file, or the whole of it.
+fn location(file: &str, lines: Option<(u32, u32)>, name: Option<&str>) -> Value {
+    let mut location = json!({"physicalLocation": {"artifactLocation": {"uri": uri(file)}}});
+    if let Some((first, last)) = lines {
+        location["physicalLocation"]["region"] = json!({"startLine": first, "endLine": last});
+    }
+    if let Some(name) = name {
         location["logicalLocations"] = json!([{"fullyQualifiedName": name}]);
     }
     location
 }
 
 /// The same finding has the same one when its file gets longer above it.
-fn fingerprint(parts: &[&str]) -> String {
-    let hash = digest(&SHA256, parts.join("\n").as_bytes());
+fn fingerprint(place: &str) -> String {
+    let hash = digest(&SHA256, place.as_bytes());
     hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A file as a reference by RFC 3986: relative as it was given, or with its scheme.
+/// A file as a reference by RFC 3986: relative where it lies in this folder and was given so, or with its scheme.
 fn uri(file: &str) -> String {
-    let file = file.strip_prefix("./").unwrap_or(file);
-    let encoded: String = file
+    let path = without_dots(Path::new(file)).unwrap_or_else(|| {
+        let here = std::env::current_dir().unwrap_or_default();
+        without_dots(&here.join(file)).unwrap_or_else(|| PathBuf::from(file))
+    });
+    let encoded: String = path
+        .to_string_lossy()
         .bytes()
         .map(|b| match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -95,5 +110,23 @@ fn uri(file: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect();
-    if Path::new(file).is_absolute() { format!("file://{encoded}") } else { encoded }
+    if path.is_absolute() { format!("file://{encoded}") } else { encoded }
+}
+
+/// Without `.` and `..`; `None` where that leads out of the folder that it begins in.
+fn without_dots(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.has_root() && plain.parent().is_none() => {}
+            Component::ParentDir => {
+                if !plain.pop() {
+                    return None;
+                }
+            }
+            part => plain.push(part),
+        }
+    }
+    Some(plain)
 }

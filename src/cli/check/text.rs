@@ -19,7 +19,10 @@ pub(super) fn problems(report: &Report<'_>) -> Vec<String> {
     report
         .problems
         .iter()
-        .map(|p| format!("{}:{}  can't be read: {}", clean(p.file), p.line, clean(p.what)))
+        .map(|p| {
+            let line = p.line.map(|line| format!(":{line}")).unwrap_or_default();
+            format!("{}{line}  can't be read: {}", clean(p.file), clean(p.what))
+        })
         .collect()
 }
 

@@ -83,3 +83,66 @@ fn where_a_policy_refuses_it_a_credential_is_a_finding() {
     assert_eq!(of(&[("d.yaml", &text)]), [false, true]);
     assert_eq!(of(&[("p.yaml", policy), ("d.yaml", &text)]), [true, false]);
 }
+
+/// A pod whose database has a word as its password, and other things of that name.
+const WORD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: p, labels: {perpro.dev/identity: feedback-reader}}
+spec:
+  containers:
+  - name: agent
+    image: ghcr.io/acme/agent:1
+    env:
+    - name: DATABASE_URL
+      value: postgresql://postgres:postgres@postgres-rw:5432/app
+    envFrom:
+    - secretRef: {name: postgres-admin}
+";
+
+#[test]
+fn a_word_that_is_a_password_is_masked_where_it_is_one() {
+    let told_of = told(&[("p.yaml", WORD)]);
+    assert!(
+        told_of.contains("\n   10 |       value: postgresql://postgres:********@postgres-rw:5432/app\n"),
+        "{told_of}"
+    );
+    assert!(told_of.contains("\n   12 |     - secretRef: {name: postgres-admin}\n"), "{told_of}");
+    // A longer one is no word that stands elsewhere by chance.
+    let told = told(&[(
+        "p.yaml",
+        &WORD.replace("postgres-admin", "elephantgraveyard").replace(":postgres@", ":elephantgraveyard@"),
+    )]);
+    assert!(!told.contains("{name: elephant"), "{told}");
+}
+
+#[rstest]
+#[case::broken("\"postgresql://app:post\\\n        gres@db/x\"", "gres@db")]
+#[case::escaped("\"postgresql://app:\\x70ostgres@db/x\"", "ostgres@db")]
+#[case::in_a_script("|\n        set -e\n        export U=postgresql://app:postgres@db/x", ":postgres@")]
+fn however_it_is_written_a_word_that_is_a_password_is_not_shown(#[case] value: &str, #[case] secret: &str) {
+    let text = WORD.replace("postgresql://postgres:postgres@postgres-rw:5432/app", value);
+    let told = told(&[("p.yaml", &text)]);
+    assert!(told.contains("AID065") && told.contains("AID012") && !told.contains(secret), "{told}");
+}
+
+#[rstest]
+#[case::as_it_is(
+    "|\n        set -e\n        # the postgres of all\n        export U=postgresql://app:postgres@db/x\n        exec agent",
+    13
+)]
+#[case::a_token("|\n        set -e\n\n        export T=TOKEN\n        exec agent", 13)]
+#[case::folded(">-\n        --verbose\n        --token=TOKEN\n        --all", 12)]
+#[case::quoted("'--verbose\n        --token=TOKEN'", 11)]
+#[case::elsewhere("\"--token=gh\\x70_REST\"", 10)]
+fn a_credential_is_told_at_its_own_line(#[case] value: &str, #[case] line: u32) {
+    let token = token();
+    let value = value.replace("TOKEN", &token).replace("REST", &token[4..]);
+    let text = WORD.replace("postgresql://postgres:postgres@postgres-rw:5432/app", &value);
+    let input = input(&[("p.yaml", &text)]);
+    let report = judge(&input, &Facts::default(), "default", None, now());
+    let found = report.findings.iter().find(|f| f.refusal.code() == "AID065").unwrap();
+    assert_eq!(found.lines.first, line, "{text}");
+    let told = text::render(&report);
+    assert!(!told.contains(&token[8..]) && !told.contains(":postgres@"), "{told}");
+}

@@ -39,3 +39,45 @@ fn a_fingerprint_stays_when_lines_move() {
     assert_eq!(all, fingerprints(&format!("# more\n\n{DEPLOYMENT}")));
     assert_ne!(all[0], all[1]);
 }
+
+/// Where the results and notifications of SARIF say that they are.
+fn places(report: &judge::Report<'_>) -> Vec<Value> {
+    let sarif = sarif::render(report);
+    let run = &sarif["runs"][0];
+    let notes = &run["invocations"][0]["toolExecutionNotifications"];
+    let all = run["results"].as_array().unwrap().iter().chain(notes.as_array().unwrap());
+    all.filter_map(|r| r.pointer("/locations/0/physicalLocation").cloned()).collect()
+}
+
+#[rstest]
+#[case("./a/d.yaml", "a/d.yaml")]
+#[case("a/./b/../d.yaml", "a/d.yaml")]
+#[case("/x/../y/d.yaml", "file:///y/d.yaml")]
+#[case("../x y/d.yaml", "file://ABOVE/x%20y/d.yaml")]
+#[case("a/../../d.yaml", "file://ABOVE/d.yaml")]
+fn a_file_has_one_uri_without_dots(#[case] name: &str, #[case] uri: &str) {
+    let above = std::env::current_dir().unwrap().parent().unwrap().display().to_string();
+    let input = input(&[(name, DEPLOYMENT)]);
+    let report = judge(&input, &Facts::default(), "default", None, now());
+    assert_eq!(places(&report)[0]["artifactLocation"]["uri"], uri.replace("ABOVE", &above));
+}
+
+#[test]
+fn a_file_that_is_not_there_has_no_line() {
+    let input = Input::read(&["missing.yaml".into()], &[]);
+    let report = judge(&input, &Facts::default(), "default", None, now());
+    assert!(places(&report)[0].get("region").is_none(), "{:?}", places(&report));
+    assert_eq!(json::render(&report)["unreadable"][0]["line"], Value::Null);
+    let said = text::problems(&report);
+    assert!(said[0].starts_with("missing.yaml  can't be read: "), "{said:?}");
+}
+
+#[test]
+fn no_two_findings_have_one_fingerprint() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: p, labels: {perpro.dev/agent: \"true\"}}\nspec: {containers: [{name: a, image: i}]}\n";
+    let input = input(&[("d.yaml", &format!("{pod}---\n{pod}---\n{pod}"))]);
+    let sarif = sarif::render(&judge(&input, &Facts::default(), "default", None, now()));
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let fingerprints: BTreeSet<_> = results.iter().map(|r| r["partialFingerprints"].to_string()).collect();
+    assert_eq!((results.len(), fingerprints.len()), (3, 3));
+}
