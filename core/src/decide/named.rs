@@ -4,24 +4,36 @@
 use super::credentials::{What, in_env, in_volume};
 use super::pod::AgentPod;
 use k8s_openapi::api::core::v1::{LocalObjectReference, Volume};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The names of these Secrets. The policy `perpro-plain-pods` looks into the same fields; a test compares.
 #[must_use]
 pub fn named_secrets(pod: &AgentPod) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut add = |what: What| {
+    naming(pod).into_keys().collect()
+}
+
+/// The same, each with the path of the first field that names it.
+pub(super) fn naming(pod: &AgentPod) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut add = |path: String, secret: String| {
+        found.entry(secret).or_insert(path);
+    };
+    let mut holds = |path, what| {
         if let What::SecretKey { secret, .. } | What::WholeSecret { secret, .. } = what {
-            found.insert(secret);
+            add(path, secret);
         }
     };
-    pod.containers().iter().flat_map(in_env).for_each(|credential| add(credential.what));
+    pod.containers().iter().flat_map(in_env).for_each(|credential| holds(credential.path, credential.what));
     // Each volume once, mounted or not: items times mounts would be the square of a pod's size.
     for (path, volume) in pod.volumes() {
-        in_volume(path, volume, &mut |_, what| add(what));
+        in_volume(path, volume, &mut holds);
     }
-    found.extend(pod.volumes().flat_map(|(_, volume)| of_the_driver(volume)));
-    found.extend(pod.spec.image_pull_secrets.iter().flatten().map(|s| s.name.clone()));
+    for (path, volume) in pod.volumes() {
+        of_the_driver(volume).into_iter().for_each(|secret| add(path.to_string(), secret));
+    }
+    for (i, secret) in pod.spec.image_pull_secrets.iter().flatten().enumerate() {
+        add(format!("spec.imagePullSecrets[{i}]"), secret.name.clone());
+    }
     found.remove("");
     found
 }
@@ -119,6 +131,22 @@ mod tests {
         let mut volume = source;
         volume["name"] = json!("v");
         assert_eq!(named(json!({"containers": [{"name": "a"}], "volumes": [volume]})), ["crm"]);
+    }
+
+    #[test]
+    fn the_first_field_that_names_a_secret_is_told() {
+        let spec = json!({"imagePullSecrets": [{"name": "x"}, {"name": "pull"}],
+            "containers": [{"name": "a"}, {"name": "b", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "crm", "key": "k"}}}]}],
+            "volumes": [{"name": "v", "secret": {"secretName": "crm"}}, {"name": "w", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "csi"}}}]});
+        let pod = AgentPod::parse(&json!({ "spec": spec }).to_string()).unwrap();
+        let expected = [
+            ("crm", "spec.containers[1].env[A]"),
+            ("csi", "spec.volumes[1]"),
+            ("pull", "spec.imagePullSecrets[1]"),
+            ("x", "spec.imagePullSecrets[0]"),
+        ];
+        let named = naming(&pod);
+        assert_eq!(named.iter().map(|(s, p)| (s.as_str(), p.as_str())).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::manifest::{Lines, Node, Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
-use perpro_core::decide::check::{Governance, Pod, World, as_stored, check};
+use perpro_core::decide::check::{Governance, Pod, World, as_stored, check, plain, token_secret};
 use perpro_core::decide::definition::Definitions;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::decide::{grant, policy, widening};
@@ -78,6 +78,7 @@ pub(super) fn namespaces(input: &Input, namespace: &str) -> BTreeSet<String> {
 
 const IDENTITY: &str = "AgentIdentity";
 const POLICY: &str = "AgentPolicy";
+pub(super) const SECRET: &str = "Secret";
 
 fn is_ours(object: &Object, kind: &str) -> bool {
     object.group() == names::GROUP && object.kind == kind
@@ -110,8 +111,9 @@ pub(super) fn judge<'a>(
     judge.identities(&written, &world, facts, now);
     let governed = governed(&placed);
     for placed in &placed {
-        let governance = governance(&placed.namespace, &governed, facts, enforce);
-        judge.pods(placed, governance, &world, now);
+        let said = governance(&placed.namespace, &governed, facts, enforce);
+        judge.pods(placed, said.unwrap_or(Governance::Agents), &world, now);
+        judge.secret(placed, said);
     }
     let mut report = judge.report;
     for file in &input.files {
@@ -145,19 +147,19 @@ fn governed(placed: &[Placed<'_>]) -> BTreeMap<String, Governance> {
     namespaces.filter_map(label).collect()
 }
 
-/// How a namespace is governed: as the person says, the manifest of the namespace, the cluster, in this order. One that
-/// nobody knows may be labelled elsewhere.
+/// How a namespace is governed: as the person says, the manifest of the namespace, the cluster, in this order. `None`
+/// for one that nobody knows, which may be labelled elsewhere.
 fn governance(
     namespace: &str,
     written: &BTreeMap<String, Governance>,
     facts: &Facts,
     enforce: Option<Governance>,
-) -> Governance {
+) -> Option<Governance> {
     if namespace == names::KUBE_SYSTEM {
-        return Governance::Nobody;
+        return Some(Governance::Nobody);
     }
     let in_cluster = || Some(facts.governed.as_ref()?.get(namespace).copied().unwrap_or(Governance::Nobody));
-    enforce.or_else(|| written.get(namespace).copied()).or_else(in_cluster).unwrap_or(Governance::Agents)
+    enforce.or_else(|| written.get(namespace).copied()).or_else(in_cluster)
 }
 
 fn world(written: &Written<'_, '_>, facts: &Facts, now: Timestamp) -> World {
@@ -267,7 +269,9 @@ impl<'a> Judge<'a> {
             self.report.pods += 1;
             let labels = template.node.at(&["metadata", "labels"]);
             let has = |label| labels.is_some_and(|l| l.get(label).is_some());
-            if governance != Governance::All && !has(names::IDENTITY_LABEL) && !has(names::AGENT_LABEL) {
+            let is_agent =
+                governance == Governance::All || has(names::IDENTITY_LABEL) || has(names::AGENT_LABEL);
+            if !is_agent && !world.has_owned_secrets(&placed.namespace) {
                 // None of ours, like most: seen before anything is made of it.
                 continue;
             }
@@ -277,7 +281,10 @@ impl<'a> Judge<'a> {
             }
             let pod =
                 Pod { written: &json, namespace: &placed.namespace, governance, partial: template.partial };
-            let Some(outcome) = check(pod, world, now) else { continue };
+            let Some(outcome) = check(pod, world, now) else {
+                self.tell(placed, &template.path, Vec::new(), plain(pod, world));
+                continue;
+            };
             self.report.agents += 1;
             if outcome.unseen
                 && let Some(name) = &outcome.identity
@@ -286,6 +293,24 @@ impl<'a> Judge<'a> {
             }
             self.tell(placed, &template.path, outcome.verdict.refusals, outcome.verdict.warnings);
         }
+    }
+
+    /// Tells of a Secret that is to hold a token. `governance`: of its namespace, if anybody says it.
+    fn secret(&mut self, placed: &Placed<'a>, governance: Option<Governance>) {
+        let object = placed.object;
+        if !object.group().is_empty() || object.kind != SECRET {
+            return;
+        }
+        let Some(refusal) = token_secret(&object.node.to_json(), &placed.namespace) else { return };
+        let (mut refusals, mut warnings) = (Vec::new(), Vec::new());
+        match governance {
+            // No namespace has one for an agent's account.
+            _ if matches!(refusal.reason, Reason::TokenOfAgent) => refusals.push(refusal),
+            Some(Governance::Nobody) => {}
+            Some(Governance::All | Governance::Agents) => refusals.push(refusal),
+            None => warnings.push(refusal),
+        }
+        self.tell(placed, "", refusals, warnings);
     }
 
     /// Adds findings, whose paths begin at `below` in their object.

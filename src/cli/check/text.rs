@@ -1,7 +1,7 @@
 //! Findings for people: where, what, the lines, what to do.
 
 use super::super::output::{clean, count};
-use super::judge::{Finding, Report};
+use super::judge::{Finding, Report, SECRET};
 use super::masks::Masks;
 use perpro_core::decide::refusal::Reason;
 use perpro_core::names;
@@ -56,7 +56,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
 }
 
 fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &mut String) {
-    let Finding { file, lines, refusal, warning, .. } = finding;
+    let Finding { file, lines, refusal, warning, object, .. } = finding;
     let sentence = clean(&refusal.reason.to_string());
     // Where a sentence says first what is wrong and then what to do, they stand apart.
     let (what, then) = match sentence.split_once("; ") {
@@ -69,6 +69,10 @@ fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &m
     let last = lines.last.min(lines.first.saturating_add(SHOWN - 1));
     let shown = (lines.first..=last).zip(source.iter().skip(lines.first.saturating_sub(1) as usize));
     for (number, line) in shown {
+        if object.kind == SECRET {
+            // It may stand on one line with all that it holds.
+            break;
+        }
         let Some(masked) = masks.line(finding.file, line) else { continue };
         // Of a credential itself nothing is shown but what is known to be masked.
         if matches!(masked, Cow::Borrowed(_)) && matches!(refusal.reason, Reason::LiteralCredential { .. }) {

@@ -1,9 +1,11 @@
 //! What admission would say of pods that are not applied yet. Asked by `perpro check`; the same functions as the
 //! webhook's, on a world that may be known in part only.
 
+mod beside;
 mod generous;
 mod world;
 
+pub use beside::{plain, token_secret};
 pub use world::{World, as_stored};
 
 use super::admit::{Context, Verdict};

@@ -63,6 +63,12 @@ impl World {
         !self.whole && self.policies.is_empty()
     }
 
+    /// Whether an identity of the namespace lists a Secret.
+    #[must_use]
+    pub fn has_owned_secrets(&self, namespace: &str) -> bool {
+        self.owners(namespace).all().next().is_some()
+    }
+
     pub(super) fn identity(&self, namespace: &str, name: &str) -> Found<'_> {
         match self.namespaces.get(namespace).and_then(|n| n.identities.get(name)) {
             Some(Some(identity)) => Found::Identity(identity),

@@ -196,6 +196,9 @@ mod tests {
             Reason::NamespacePattern,
             Reason::ElevatedWildcard,
             Reason::LiteralCredential { container: s(), what: "a GitHub token" },
+            Reason::NamesOwned { secret: s(), identity: s() },
+            Reason::TokenOfAgent,
+            Reason::TokenWithoutEnd { namespace: s() },
             Reason::WebhookNotReady { why: s() },
             Reason::MintFailed { detail: s() },
         ];

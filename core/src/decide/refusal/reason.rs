@@ -248,6 +248,15 @@ pub enum Reason {
     TooManyPermissions,
     NamespacePattern,
     ElevatedWildcard,
+    /// By a pod without identity.
+    NamesOwned {
+        secret: String,
+        identity: String,
+    },
+    TokenOfAgent,
+    TokenWithoutEnd {
+        namespace: String,
+    },
     WebhookNotReady {
         why: String,
     },
@@ -348,6 +357,9 @@ impl Reason {
             Self::SkippedField { .. } => "AID063",
             Self::LiteralCredential { .. } => "AID065",
             Self::Excepted { .. } => "AID066",
+            // These are policies in the chart, said here of objects that are not applied yet.
+            Self::TokenOfAgent | Self::TokenWithoutEnd { .. } => "AID088",
+            Self::NamesOwned { .. } => "AID096",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",
         }

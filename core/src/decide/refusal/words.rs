@@ -328,6 +328,19 @@ impl fmt::Display for Reason {
             Self::ExceptionTooLong { days } => {
                 write!(f, "set an earlier expiresAt, and extend it when it comes near: exceptions last at most {days} days")
             }
+            Self::NamesOwned { secret, identity } => write!(
+                f,
+                "use another Secret than \"{secret}\", or run this pod under AgentIdentity \"{identity}\": it belongs to that, which is not Ready while other pods name it, and keeps them off it then"
+            ),
+            Self::TokenOfAgent => write!(
+                f,
+                "name another account: no Secret holds a token of an account that begins with \"{}\"",
+                names::ACCOUNT_PREFIX
+            ),
+            Self::TokenWithoutEnd { namespace } => write!(
+                f,
+                "use a token that ends instead, by a projected volume or \"kubectl create token\": one in a Secret never does, and agents are governed in namespace \"{namespace}\""
+            ),
             Self::WebhookNotReady { why } => write!(f, "try again in a few seconds: {why}; if it stays, the webhook's log says more"),
             Self::MintFailed { detail } => {
                 write!(f, "look at quotas on service accounts: the pod's account can't be created: {detail}")

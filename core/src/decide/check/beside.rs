@@ -1,0 +1,41 @@
+//! What is no agent, and concerns agents: what would be said of it where agents are governed.
+
+use super::{Governance, Pod, World};
+use crate::decide::named::naming;
+use crate::decide::pod::AgentPod;
+use crate::decide::refusal::{Reason, Refusal};
+use crate::names;
+use serde_json::Value;
+
+/// What a pod without identity is to know: that it names a Secret of an identity. It is refused for that once no such
+/// pod is left from before, which no manifest says, so this is a warning.
+#[must_use]
+pub fn plain(pod: Pod<'_>, world: &World) -> Vec<Refusal> {
+    if pod.governance == Governance::Nobody || !world.has_owned_secrets(pod.namespace) {
+        return Vec::new();
+    }
+    let owners = world.owners(pod.namespace);
+    // One that can't be read is refused by every API server.
+    let Ok(read) = AgentPod::parse(&pod.written.to_string()) else { return Vec::new() };
+    let owned = naming(&read).into_iter().filter_map(|(secret, path)| {
+        let identity = owners.of(&secret)?.identity.clone();
+        Some(Refusal::at(path, Reason::NamesOwned { secret, identity }))
+    });
+    owned.collect()
+}
+
+/// What is wrong with a Secret, given that its namespace is governed: that it is to hold a token, which never ends. The
+/// policy `perpro-token-secrets` says so too.
+#[must_use]
+pub fn token_secret(secret: &Value, namespace: &str) -> Option<Refusal> {
+    const ACCOUNT: &str = "kubernetes.io/service-account.name";
+    if secret["type"] != "kubernetes.io/service-account-token" {
+        return None;
+    }
+    let account = secret["metadata"]["annotations"][ACCOUNT].as_str().unwrap_or_default();
+    Some(if account.starts_with(names::ACCOUNT_PREFIX) {
+        Refusal::at(format!("metadata.annotations[{ACCOUNT}]"), Reason::TokenOfAgent)
+    } else {
+        Refusal::at("type", Reason::TokenWithoutEnd { namespace: namespace.to_owned() })
+    })
+}
