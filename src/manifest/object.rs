@@ -1,6 +1,6 @@
-//! Objects in documents: what has an apiVersion and a kind, also in lists.
+//! Objects in documents: what has an apiVersion and a kind, also in lists, and in objects that carry others.
 
-use super::node::{Data, Node};
+use super::node::{Data, Field, Node};
 
 /// An object of the Kubernetes API, as somebody wrote it.
 #[derive(Clone, Debug)]
@@ -11,6 +11,15 @@ pub(crate) struct Object {
     /// Where it lies in its document: empty, or `items[3]`.
     pub(crate) path: String,
     pub(crate) node: Node,
+    /// Of one that another carries.
+    pub(crate) carried: Option<Carried>,
+}
+
+/// How an object is carried: to another cluster, as by a ManifestWork, or to be made of parameters, as by a Template.
+#[derive(Clone, Debug)]
+pub(crate) struct Carried {
+    /// Where the carrier says that it is itself.
+    namespace: Option<String>,
 }
 
 impl Object {
@@ -26,7 +35,7 @@ impl Object {
 
     /// Its namespace, if it says one.
     pub(crate) fn namespace(&self) -> Option<&str> {
-        self.metadata("namespace")
+        self.metadata("namespace").or_else(|| self.carried.as_ref()?.namespace.as_deref())
     }
 
     fn metadata(&self, field: &str) -> Option<&str> {
@@ -43,12 +52,68 @@ pub(super) fn objects(document: Node) -> Vec<Object> {
     found
 }
 
+/// These, and each after its carrier those that it carried, which are no part of it any more. Kubernetes' own kinds carry
+/// none but claims.
+pub(super) fn unpack(objects: Vec<Object>) -> Vec<Object> {
+    let mut all = Vec::with_capacity(objects.len());
+    for mut object in objects {
+        let mut inner = Vec::new();
+        if object.group().contains('.') && !object.group().ends_with(".k8s.io") {
+            let mut path = object.path.clone();
+            take(&mut object.node, &mut path, &mut inner);
+        }
+        let carried = Carried { namespace: object.namespace().map(str::to_owned) };
+        for inner in &mut inner {
+            inner.carried = Some(carried.clone());
+        }
+        all.push(object);
+        all.append(&mut unpack(inner));
+    }
+    all
+}
+
+/// Takes the objects out of what lies in `node`, which itself lies at `path`.
+fn take(node: &mut Node, path: &mut String, found: &mut Vec<Object>) {
+    let here = path.len();
+    let mut step = |inner: &mut Node, step: &str, path: &mut String| {
+        if !matches!(inner.data, Data::List(_) | Data::Map(_)) {
+            return;
+        }
+        path.push_str(if path.is_empty() { step.trim_start_matches('.') } else { step });
+        let text = |field| inner.get(field).and_then(Node::text).unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let is_object = !api_version.is_empty()
+            && !kind.is_empty()
+            && inner.get("metadata").is_some_and(|m| matches!(m.data, Data::Map(_)));
+        if is_object {
+            let node = Node { line: inner.line, data: std::mem::replace(&mut inner.data, Data::Null) };
+            collect(node, api_version, kind, path.clone(), found);
+        } else {
+            take(inner, path, found);
+        }
+        path.truncate(here);
+    };
+    match &mut node.data {
+        Data::List(items) => {
+            for (i, item) in items.iter_mut().enumerate() {
+                step(item, &format!("[{i}]"), path);
+            }
+        }
+        Data::Map(fields) => {
+            for Field { name, value, .. } in fields {
+                step(value, &format!(".{name}"), path);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn collect(node: Node, api_version: String, kind: String, path: String, found: &mut Vec<Object>) {
     if api_version.is_empty() || kind.is_empty() {
         return;
     }
     let Some(item_kind) = kind.strip_suffix("List").filter(|_| node.get("items").is_some()) else {
-        found.push(Object { api_version, kind, path, node });
+        found.push(Object { api_version, kind, path, node, carried: None });
         return;
     };
     let Data::Map(fields) = node.data else { return };

@@ -23,7 +23,8 @@ pub(crate) struct Template<'a> {
     pub(crate) path: String,
     /// With its metadata and spec.
     pub(crate) node: &'a Node,
-    /// Whether it belongs to a kind that somebody else has defined, whose controller may add to it: containers, images.
+    /// Whether it belongs to a kind that somebody else has defined, or is carried by one, whose controller may add to it:
+    /// containers, images, values of parameters.
     pub(crate) partial: bool,
 }
 
@@ -33,7 +34,7 @@ pub(crate) fn templates(object: &Object) -> Vec<Template<'_>> {
     if let Some((_, _, path)) = known {
         let node = object.node.at(path);
         return node
-            .map(|node| Template { path: path.join("."), node, partial: false })
+            .map(|node| Template { path: path.join("."), node, partial: object.carried.is_some() })
             .into_iter()
             .collect();
     }

@@ -1,6 +1,6 @@
 //! The bytes of a file as objects.
 
-use super::object::{Object, objects};
+use super::object::{Object, objects, unpack};
 use super::yaml::{self, Problem, Read};
 
 /// What a file holds.
@@ -9,6 +9,13 @@ pub(crate) struct Manifest {
     pub(crate) objects: Vec<Object>,
     /// What of it could not be read.
     pub(crate) problems: Vec<Problem>,
+}
+
+impl Manifest {
+    /// The same with the objects that others carry as objects of their own.
+    pub(crate) fn unpacked(self) -> Self {
+        Self { objects: unpack(self.objects), ..self }
+    }
 }
 
 /// Reads YAML documents, or JSON, one object after the other.

@@ -105,6 +105,17 @@ pub(super) fn as_written(path: &str, made: &Value, written: &Value) -> String {
     found
 }
 
+/// What lies at `path`.
+pub(super) fn find_mut<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+    parts(path).try_fold(value, |value, part| {
+        let name = part.trim_start_matches(['.', '[']).trim_end_matches(']');
+        match value {
+            Value::Array(items) => items.get_mut(name.parse::<usize>().ok()?),
+            value => value.get_mut(name),
+        }
+    })
+}
+
 /// Items of a pod's lists have names, or are what they are.
 fn is_same(one: &Value, other: &Value) -> bool {
     let named = |field: &str| one.get(field).is_some() && one.get(field) == other.get(field);

@@ -110,7 +110,7 @@ impl File {
                 Self { name, text: String::new(), manifest }
             }
             Ok(bytes) => {
-                let manifest = manifest::read(&bytes);
+                let manifest = manifest::read(&bytes).unpacked();
                 let text = String::from_utf8(bytes)
                     .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
                 Self { name, text, manifest }

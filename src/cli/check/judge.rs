@@ -328,9 +328,12 @@ impl<'a> Judge<'a> {
             let path = if path == "object" { String::new() } else { path };
             let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
             let mut lines = object.node.locate(&path);
-            if matches!(reason, Reason::LiteralCredential { .. }) {
-                let node = object.node.find(&path);
-                let value = node.and_then(Node::text).unwrap_or_default();
+            let node = object.node.find(&path);
+            let value = node.and_then(Node::text).unwrap_or_default();
+            let is_literal = matches!(reason, Reason::LiteralCredential { .. });
+            // Something else will stand there, which may be right.
+            let is_parameter = !is_literal && object.carried.is_some() && value.contains("${");
+            if is_literal {
                 self.report.masks.add(&file.name, &file.text, value, variable(&path));
                 let from = node.map_or(lines.first, |node| node.line);
                 if let Some(line) = masks::line_of(&file.text, from, value, variable(&path)) {
@@ -344,7 +347,7 @@ impl<'a> Judge<'a> {
                 text: &file.text,
                 lines,
                 refusal: Refusal { path: path.join("."), reason },
-                warning,
+                warning: warning || is_parameter,
                 object: named.clone(),
             });
         }

@@ -9,7 +9,7 @@ pub use beside::{plain, token_secret};
 pub use world::{World, as_stored};
 
 use super::admit::{Context, Verdict};
-use super::path::as_written;
+use super::path::{as_written, find_mut};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse};
@@ -21,6 +21,9 @@ use world::Found;
 
 /// What sentences call the identity of a pod that names none, as [`Reason::NoIdentity`] does.
 const ANY: &str = "NAME";
+
+/// So many parameters are taken for nothing: each is found by reading all again.
+const MOST_PARAMETERS: usize = 50;
 
 /// Who is asked about the pods of a namespace, as its label `perpro.dev/enforce` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +92,17 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
     let refused = |refusal| {
         Some(Outcome { verdict: Verdict { refusals: vec![refusal], warnings: vec![] }, ..Outcome::default() })
     };
-    let read = match AgentPod::parse(&pod.written.to_string()) {
+    let mut stored = Cow::Borrowed(pod.written);
+    let (read, parameters) = match read(&mut stored, pod.partial) {
         Ok(read) => read,
         Err(refusal) => return refused(refusal),
     };
+    let pod = Pod { written: &stored, ..pod };
     if pod.governance == Governance::Nobody {
         let reason = Reason::NotGoverned { namespace: pod.namespace.to_owned() };
         return refused(Refusal::at(format!("metadata.labels[{}]", names::IDENTITY_LABEL), reason));
     }
-    Some(match named_identity(&read) {
+    let mut outcome = match named_identity(&read) {
         Ok(name) => under(name, world.identity(pod.namespace, name), &pod, &read, world, now),
         Err(refusal) => {
             // Whoever gives it one is not to learn the rest by and by.
@@ -107,7 +112,29 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
             verdict.refusals.insert(0, refusal);
             Outcome { verdict, ..Outcome::default() }
         }
-    })
+    };
+    outcome.verdict.warnings.extend(parameters);
+    Some(outcome)
+}
+
+/// Reads a pod. Where one is made of a template with parameters, as of `${replicas}`, these are taken for nothing where no
+/// text can be, and told.
+fn read(written: &mut Cow<'_, Value>, partial: bool) -> Result<(AgentPod, Vec<Refusal>), Refusal> {
+    let mut parameters = Vec::new();
+    loop {
+        let refusal = match AgentPod::parse(&written.to_string()) {
+            Ok(read) => return Ok((read, parameters)),
+            Err(refusal) => refusal,
+        };
+        if !partial || parameters.len() == MOST_PARAMETERS {
+            return Err(refusal);
+        }
+        match find_mut(written.to_mut(), &refusal.path) {
+            Some(value) if value.as_str().is_some_and(|text| text.contains("${")) => *value = Value::Null,
+            _ => return Err(refusal),
+        }
+        parameters.push(refusal);
+    }
 }
 
 /// Labels and annotations without a value are empty text to an API server.

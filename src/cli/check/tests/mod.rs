@@ -1,6 +1,7 @@
 //! What a person sees, and that it is what the webhook says.
 
 mod beside;
+mod carried;
 mod credentials;
 mod programs;
 mod summary;
