@@ -301,7 +301,7 @@ impl<'a> Judge<'a> {
         if !object.group().is_empty() || object.kind != SECRET {
             return;
         }
-        let Some(refusal) = token_secret(&object.node.to_json(), &placed.namespace) else { return };
+        let Some(refusal) = token_secret(&object.node.to_json()) else { return };
         let (mut refusals, mut warnings) = (Vec::new(), Vec::new());
         match governance {
             // No namespace has one for an agent's account.

@@ -27,7 +27,7 @@ pub fn plain(pod: Pod<'_>, world: &World) -> Vec<Refusal> {
 /// What is wrong with a Secret, given that its namespace is governed: that it is to hold a token, which never ends. The
 /// policy `perpro-token-secrets` says so too.
 #[must_use]
-pub fn token_secret(secret: &Value, namespace: &str) -> Option<Refusal> {
+pub fn token_secret(secret: &Value) -> Option<Refusal> {
     const ACCOUNT: &str = "kubernetes.io/service-account.name";
     if secret["type"] != "kubernetes.io/service-account-token" {
         return None;
@@ -36,6 +36,6 @@ pub fn token_secret(secret: &Value, namespace: &str) -> Option<Refusal> {
     Some(if account.starts_with(names::ACCOUNT_PREFIX) {
         Refusal::at(format!("metadata.annotations[{ACCOUNT}]"), Reason::TokenOfAgent)
     } else {
-        Refusal::at("type", Reason::TokenWithoutEnd { namespace: namespace.to_owned() })
+        Refusal::at("type", Reason::TokenWithoutEnd)
     })
 }

@@ -198,7 +198,7 @@ mod tests {
             Reason::LiteralCredential { container: s(), what: "a GitHub token" },
             Reason::NamesOwned { secret: s(), identity: s() },
             Reason::TokenOfAgent,
-            Reason::TokenWithoutEnd { namespace: s() },
+            Reason::TokenWithoutEnd,
             Reason::WebhookNotReady { why: s() },
             Reason::MintFailed { detail: s() },
         ];

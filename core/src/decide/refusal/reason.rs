@@ -254,9 +254,7 @@ pub enum Reason {
         identity: String,
     },
     TokenOfAgent,
-    TokenWithoutEnd {
-        namespace: String,
-    },
+    TokenWithoutEnd,
     WebhookNotReady {
         why: String,
     },
@@ -358,7 +356,7 @@ impl Reason {
             Self::LiteralCredential { .. } => "AID065",
             Self::Excepted { .. } => "AID066",
             // These are policies in the chart, said here of objects that are not applied yet.
-            Self::TokenOfAgent | Self::TokenWithoutEnd { .. } => "AID088",
+            Self::TokenOfAgent | Self::TokenWithoutEnd => "AID088",
             Self::NamesOwned { .. } => "AID096",
             Self::WebhookNotReady { .. } => "AID090",
             Self::MintFailed { .. } => "AID091",

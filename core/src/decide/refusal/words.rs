@@ -337,9 +337,8 @@ impl fmt::Display for Reason {
                 "name another account: no Secret holds a token of an account that begins with \"{}\"",
                 names::ACCOUNT_PREFIX
             ),
-            Self::TokenWithoutEnd { namespace } => write!(
-                f,
-                "use a token that ends instead, by a projected volume or \"kubectl create token\": one in a Secret never does, and agents are governed in namespace \"{namespace}\""
+            Self::TokenWithoutEnd => f.write_str(
+                "use a token that ends instead, by a projected volume or \"kubectl create token\": one in a Secret never does, and where agents are governed none is made",
             ),
             Self::WebhookNotReady { why } => write!(f, "try again in a few seconds: {why}; if it stays, the webhook's log says more"),
             Self::MintFailed { detail } => {
