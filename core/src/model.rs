@@ -269,6 +269,13 @@ impl PodFacts {
     pub fn is_instance_of(&self, identity: &str) -> bool {
         names::is_account_of(&self.account, identity)
     }
+
+    /// Whether it was not told to end, or was given more than this grace: whoever may delete a pod chooses, and may
+    /// choose centuries. From the request on, so that no two clocks are compared.
+    #[must_use]
+    pub fn outlasts(&self, grace_seconds: i64) -> bool {
+        self.deletion.is_none_or(|d| d.due.duration_since(d.requested).as_secs() > grace_seconds)
+    }
 }
 
 /// A pod without identity, as far as others' Secrets are concerned.

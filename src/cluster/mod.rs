@@ -43,6 +43,11 @@ use kube::runtime::events::{Recorder, Reporter};
 use perpro_core::model::PodFacts;
 use perpro_core::names;
 use std::future::Future;
+use std::time::Duration;
+
+/// How long a write may take. What makes an API server slow may be one tenant's doing, and kube tries again by itself for
+/// minutes: who waits for the write then waits for that. A later pass makes it again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection, and the faults that a test may have asked for.
 #[derive(Clone)]
@@ -79,7 +84,7 @@ impl Cluster {
     /// Makes the write `call` and counts it, dying before or after it where a test asks for that.
     async fn write<T>(&self, write: Write, call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
         self.faults.before(write);
-        let result = call.await;
+        let result = within(PATIENCE, call).await;
         let outcome =
             result.as_ref().map_or_else(|e| WriteOutcome::of_error(status_code(e)), |_| WriteOutcome::Done);
         METRICS.wrote(write.name(), outcome);
@@ -101,6 +106,12 @@ impl Cluster {
         step.end(&instance, result.as_ref().err().map(describe));
         result
     }
+}
+
+/// What a call says, or that it took longer than this: whether it was carried out is not known then.
+async fn within<T>(limit: Duration, call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    let late = |_| Err(kube::Error::Service(format!("no answer within {} s", limit.as_secs()).into()));
+    tokio::time::timeout(limit, call).await.unwrap_or_else(late)
 }
 
 /// A pod and its account, as its trace names them.
@@ -175,5 +186,17 @@ fn deleted<T>(result: kube::Result<T>) -> kube::Result<bool> {
     match result {
         Err(error) if is_not_found(&error) || matches!(error, kube::Error::SerdeError(_)) => Ok(true),
         other => settled(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_nobody_answers_is_given_up() {
+        let error = within(Duration::ZERO, std::future::pending::<kube::Result<()>>()).await.unwrap_err();
+        assert!(describe(&error).contains("no answer within 0 s"), "{}", describe(&error));
+        assert!(within(PATIENCE, std::future::ready(Ok(()))).await.is_ok());
     }
 }

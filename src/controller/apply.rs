@@ -87,7 +87,8 @@ impl Controller {
             }
             Step::DeletePod { pod_name, pod_uid, account, grace_seconds } => {
                 let live = cluster.pod(namespace, &pod_name).await?.as_ref().and_then(pod_facts);
-                if live.is_some_and(|p| p.uid == pod_uid && p.account == account && p.deletion.is_none()) {
+                if live.is_some_and(|p| p.uid == pod_uid && p.account == account && p.outlasts(grace_seconds))
+                {
                     cluster.delete_pod(namespace, &pod_name, &pod_uid, grace_seconds).await?;
                     tracing::info!(
                         namespace,

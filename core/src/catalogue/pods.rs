@@ -255,9 +255,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "AID070",
-        title: "The pod may hold more than 4096 credentials",
-        why: "The decision reads each of them while the API server waits. A pod that mounts Secret items again and again, or has thousands of containers, volumes, mounts or variables, would make everybody wait.",
-        fix: "Use fewer containers, volumes, mounts, variables or items.",
+        title: "The pod has more than 4096 parts",
+        why: "The decision reads each of them while the API server waits. A pod that mounts Secret items again and again, or has thousands of containers, volumes, mounts or variables, would make everybody wait. So would one with thousands of labels, or hundreds of tolerations, which the API server compares with each other at every write: what ends an agent's power would come late.",
+        fix: "Use fewer containers, volumes, mounts, variables, items, labels or host aliases, and at most 64 tolerations.",
         from: POD,
         example: Example::None("Its manifest has thousands of lines."),
     },

@@ -7,6 +7,10 @@
 #[must_use]
 pub fn matches(image: &str, prefix: &str) -> bool {
     let (image, prefix) = (spelled_out(image), spelled_out(prefix));
+    // No reference has such a part; what made a path of it would leave the prefix.
+    if image.split('/').any(|part| matches!(part, "." | "..")) {
+        return false;
+    }
     let Some(rest) = image.strip_prefix(&prefix) else { return false };
     rest.is_empty() || prefix.ends_with(['/', ':', '@']) || rest.starts_with(['/', ':', '@'])
 }
@@ -80,6 +84,7 @@ mod tests {
         "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "docker.io/"
     )]
+    #[case::out_of_the_path("ghcr.io/acme/../evil/bot:1", "ghcr.io/acme/")]
     #[case::host_in_capitals("EVIL/bot:1", "docker.io/")]
     #[case::docker_is_not_any("evil.com/library/python", "python")]
     fn rejects(#[case] image: &str, #[case] prefix: &str) {

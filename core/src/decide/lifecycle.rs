@@ -172,7 +172,7 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
         }
     }
     for pod in observed.pods {
-        without_account(observed, pod, &mut plan);
+        without_account(observed, pod, now, &mut plan);
     }
     plan
 }
@@ -295,12 +295,14 @@ fn stale(
 }
 
 /// Ends a pod of ours whose account is gone: we died between the two, or somebody deleted it.
-fn without_account(observed: &Observed<'_>, pod: &PodFacts, plan: &mut Plan) {
+fn without_account(observed: &Observed<'_>, pod: &PodFacts, now: Timestamp, plan: &mut Plan) {
     let has_account = observed.accounts.iter().any(|a| a.name == pod.account);
     if has_account || !observed.governed || pod.finished || !pod.is_instance_of(observed.name) {
         return;
     }
-    if let Some(delete_pod) = delete_pod(pod) {
+    let over = observed.identity.is_none_or(|i| observed.ceiling.ended(i, now).is_some());
+    // While its identity lives, a pod that was told to end has the time that it was given.
+    if let Some(delete_pod) = delete_pod(pod).filter(|_| over || pod.deletion.is_none()) {
         // Our watch of accounts may be behind that of pods.
         plan.chains.push(vec![Step::ConfirmNoAccount { account: pod.account.clone() }, delete_pod]);
     }
@@ -326,7 +328,7 @@ fn power_ends(pod: &PodFacts, ceiling: &Ceiling<'_>) -> Option<Timestamp> {
 }
 
 fn delete_pod(pod: &PodFacts) -> Option<Step> {
-    pod.deletion.is_none().then(|| Step::DeletePod {
+    pod.outlasts(REVOKED_POD_GRACE).then(|| Step::DeletePod {
         pod_name: pod.name.clone(),
         pod_uid: pod.uid.clone(),
         account: pod.account.clone(),

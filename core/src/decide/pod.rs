@@ -125,12 +125,24 @@ impl AgentPod {
     }
 
     /// Upper bound of what `credentials` will list: a volume's items times its mounts. Also of what could hold one:
-    /// decisions compare each volume with each mount, and whatever is listed with each container.
+    /// decisions compare each volume with each mount, and whatever is listed with each container; and of what makes every
+    /// write of the pod slow, ours among them.
     fn count_credentials(&self) -> usize {
         let containers = self.containers();
         let env: usize = containers.iter().map(|c| c.env.len() + c.env_from.len()).sum();
         let mounts: usize = containers.iter().map(|c| c.mounts.len()).sum();
-        let parts = containers.len() + self.volumes().count() + mounts + env;
+        let spec = &self.spec;
+        let others = [
+            spec.host_aliases.as_ref().map_or(0, Vec::len),
+            spec.image_pull_secrets.as_ref().map_or(0, Vec::len),
+            spec.topology_spread_constraints.as_ref().map_or(0, Vec::len),
+            self.metadata.labels.as_ref().map_or(0, BTreeMap::len),
+            self.metadata.annotations.as_ref().map_or(0, BTreeMap::len),
+        ];
+        // An API server compares each with each, at every update.
+        let tolerations = spec.tolerations.as_ref().map_or(0, Vec::len).saturating_pow(2);
+        let parts = containers.len() + self.volumes().count() + mounts + env + others.iter().sum::<usize>();
+        let parts = parts.saturating_add(tolerations);
         if parts > MAX_CREDENTIALS {
             return parts;
         }
@@ -336,6 +348,21 @@ mod tests {
         for spec in [json!({"containers": mounting, "volumes": volumes}), json!({"containers": containers})] {
             assert_eq!(AgentPod::parse(&json!({"spec": spec}).to_string()).unwrap_err().code(), "AID070");
         }
+    }
+
+    #[test]
+    fn a_pod_that_makes_each_write_of_it_slow_is_refused() {
+        let pod = |tolerations: usize, labels: usize| {
+            let tolerations: Vec<_> =
+                (0..tolerations).map(|i| json!({"key": format!("k{i}"), "operator": "Exists"})).collect();
+            let labels: BTreeMap<_, _> = (0..labels).map(|i| (format!("l{i}"), "x")).collect();
+            let pod = json!({"metadata": {"labels": labels}, "spec": {"containers": [], "tolerations": tolerations}});
+            AgentPod::parse(&pod.to_string()).map(drop).map_err(|refusal| refusal.code())
+        };
+        assert_eq!(pod(64, 0), Ok(()));
+        assert_eq!(pod(65, 0), Err("AID070"));
+        assert_eq!(pod(0, 4096), Ok(()));
+        assert_eq!(pod(0, 4097), Err("AID070"));
     }
 
     #[test]

@@ -63,6 +63,32 @@ fn a_deleted_pod_keeps_its_power_for_the_drain_and_no_longer_than_its_grace() {
 }
 
 #[test]
+fn a_pod_that_was_given_years_to_end_has_what_any_has_when_its_identity_is_over() {
+    let given = |grace| Some(Deletion { requested: ago(5), due: ago(5) + SignedDuration::from_secs(grace) });
+    for (grace, steps) in [
+        (3_000_000_000, &["unbind", "delete account", "delete pod"][..]),
+        (31, &["unbind", "delete account", "delete pod"]),
+        (30, &["unbind", "delete account"]),
+    ] {
+        let mut world = World::running();
+        world.pods[0].deletion = given(grace);
+        assert_eq!(world.steps(), NOTHING, "its identity lives");
+        world.identity().spec.suspended = true;
+        assert_eq!(world.steps(), [steps]);
+    }
+    // One whose account has ended before.
+    let mut world = World::running();
+    world.pods[0].deletion = given(3_000_000_000);
+    world.bindings.clear();
+    world.accounts.clear();
+    assert_eq!(world.steps(), NOTHING, "its identity lives");
+    world.identity().spec.suspended = true;
+    assert_eq!(world.steps(), [["confirm no account", "delete pod"]]);
+    world.identity = None;
+    assert_eq!(world.steps(), [["confirm no account", "delete pod"]]);
+}
+
+#[test]
 fn a_finished_pod_has_no_power_and_stays() {
     let mut world = World::running();
     world.pods[0].finished = true;

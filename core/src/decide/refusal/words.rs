@@ -248,7 +248,7 @@ impl fmt::Display for Reason {
             }
             Self::NoPolicy => f.write_str("ask the platform team for an AgentPolicy that names this namespace: without one an identity has no API permission"),
             Self::TooManyCredentials { limit } => {
-                write!(f, "use fewer containers, volumes, mounts, variables or items: this pod has more than {limit}, each of which may hold a credential")
+                write!(f, "use fewer containers, volumes, mounts, variables, items, labels or host aliases, and at most 64 tolerations: this pod has more than {limit} parts, and everybody waits while they are compared")
             }
             Self::BadIdentityName { name } => write!(
                 f,

@@ -43,6 +43,27 @@ async fn a_suspended_identity_ends_its_pods_and_a_resumed_one_starts_new_ones() 
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn a_pod_that_was_given_years_to_end_is_given_seconds_when_its_identity_is_over() {
+    let (world, account) = running().await;
+    let pod = world.pods().get("pod").await.unwrap();
+    world.place(&pod).await;
+    let editor = Actor::person(&world, "eve", "edit").await;
+    let path = world.path("v1", "pods/pod?gracePeriodSeconds=3000000000");
+    editor.sends("DELETE", &path, json!(null)).await.unwrap();
+    world.patch_identity("bot", json!({"suspended": true})).await;
+    world
+        .eventually("the pod should have at most 30 s", async || {
+            let pod = world.pods().get("pod").await.unwrap();
+            let grace = pod.metadata.deletion_grace_period_seconds;
+            when(grace.is_some_and(|grace| grace <= 30), "it has years")
+        })
+        .await;
+    assert!(!world.may(&account, "get", "configmaps").await);
+    world.pods().delete("pod", &DeleteParams::default().grace_period(0)).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn an_identity_that_expires_ends_its_pods_by_itself() {
     let (world, account) = running().await;
     let soon = Timestamp::from_second((Timestamp::now() + SignedDuration::from_secs(3)).as_second()).unwrap();
