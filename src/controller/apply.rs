@@ -50,20 +50,7 @@ impl Controller {
             Step::Reject { pod, refusal } => return self.reject(key, world, &pod, &[refusal]).await,
             Step::MarkStale { account, since } => cluster.mark_stale(namespace, &account, since).await?,
             Step::Bind { account, pod } => return self.bind(world, account, &pod).await,
-            Step::Ungate { pod } => {
-                let done = cluster.ungate(namespace, &pod).await?;
-                if done {
-                    tracing::info!(
-                        namespace,
-                        identity = key.identity,
-                        pod = pod.name,
-                        pod_uid = pod.uid,
-                        account = pod.account,
-                        "pod released"
-                    );
-                }
-                done
-            }
+            Step::Ungate { pod } => return self.release(key, &pod).await,
             Step::ConfirmLost { pod_name, pod_uid, account } => {
                 let label = |p: &Pod| p.labels().get(names::IDENTITY_LABEL) == Some(&key.identity);
                 let live = cluster.pod(namespace, &pod_name).await?.filter(label);
@@ -147,6 +134,28 @@ impl Controller {
         let done = self.cluster.bind(identity, &account, pod).await?;
         if done {
             self.bound.lock().await.written(account, now);
+        }
+        Ok(if done { DONE } else { STOPPED })
+    }
+
+    /// Opens the gate of a pod that has its power.
+    async fn release(&self, key: &Key, pod: &PodFacts) -> kube::Result<Outcome> {
+        let namespace = &key.namespace;
+        let now = Timestamp::now();
+        if let Some(until) = self.released.lock().await.until(&pod.uid, now) {
+            return Ok(ControlFlow::Break(Some(until)));
+        }
+        let done = self.cluster.ungate(namespace, pod).await?;
+        if done {
+            self.released.lock().await.written(pod.uid.clone(), now);
+            tracing::info!(
+                namespace,
+                identity = key.identity,
+                pod = pod.name,
+                pod_uid = pod.uid,
+                account = pod.account,
+                "pod released"
+            );
         }
         Ok(if done { DONE } else { STOPPED })
     }

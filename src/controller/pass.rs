@@ -38,6 +38,8 @@ pub(super) struct Controller {
     pub(super) rejected: Mutex<Rejected>,
     /// Accounts whose binding our watch may not have shown yet.
     pub(super) bound: Mutex<Recent<String>>,
+    /// Pods, by UID, whose gate our watch may still show.
+    pub(super) released: Mutex<Recent<String>>,
     /// Identities whose number of instances was written.
     counted: Mutex<Recent<Key>>,
 }
@@ -69,6 +71,7 @@ impl Controller {
             known: Namespaces::default(),
             rejected: Mutex::default(),
             bound: Mutex::default(),
+            released: Mutex::default(),
             counted: Mutex::default(),
         }
     }
