@@ -47,7 +47,9 @@ pub(super) const ENTRIES: &[Entry] = &[
         why: "Every identity has an end, so that agents nobody needs any more stop by themselves. Running pods were ended at the same time.",
         fix: "If the agent is still wanted, somebody who holds what the identity lists sets a later spec.expiresAt in it.",
         from: POD,
-        example: Example::None("No identity can be created expired (AID048): time must pass, or somebody sets an earlier date."),
+        example: Example::None(
+            "No identity can be created expired (AID048): time must pass, or somebody sets an earlier date.",
+        ),
     },
     Entry {
         code: "AID006",
