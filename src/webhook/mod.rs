@@ -47,6 +47,7 @@ const AUDIT_PODS: &str = "/advise/audited/pods";
 
 /// The API server sends objects of at most 3 MiB, old and new; beyond this nobody honest is.
 const MAX_BODY: usize = 8 << 20;
+
 /// What the handlers share.
 struct Webhook {
     cluster: Cluster,

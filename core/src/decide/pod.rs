@@ -80,9 +80,7 @@ impl Unfit {
     fn refusal(self) -> Refusal {
         match self {
             Self::Empty => Refusal::at("spec", Reason::Unreadable { error: "it has no spec".to_owned() }),
-            Self::TooMuch => {
-                Refusal::at("spec.volumes", Reason::TooManyCredentials { limit: MAX_CREDENTIALS })
-            }
+            Self::TooMuch => Refusal::at("spec", Reason::TooManyCredentials { limit: MAX_CREDENTIALS }),
         }
     }
 }

@@ -1,73 +1,15 @@
 //! The forms of credentials.
 
+use super::bytes::{LONGEST, base64, base64url, dotted, hex, run, url_safe, word};
+use super::marks;
+use super::placeholder::{is_placeholder, is_random, is_reference};
 use std::ops::Range;
 
 /// What a credential looks like, and where its secret part is.
-type Found = (&'static str, Range<usize>);
+pub(super) type Found = (&'static str, Range<usize>);
 
-/// Most bytes that are read of a credential: nobody makes us read a long text again for each of its bytes.
-const LONGEST: usize = 4096;
-
-/// A form that begins with its own mark: most issuers give one, so that leaks are found.
-struct Marked {
-    mark: &'static str,
-    what: &'static str,
-    /// Which characters follow.
-    of: fn(u8) -> bool,
-    /// How many, at least and at most.
-    length: (usize, usize),
-}
-
-const fn marked(
-    mark: &'static str,
-    what: &'static str,
-    of: fn(u8) -> bool,
-    least: usize,
-    most: usize,
-) -> Marked {
-    Marked { mark, what, of, length: (least, most) }
-}
-
-/// By their first byte, which is looked at before anything else.
-const MARKED: &[Marked] = &[
-    marked("AIza", "a Google API key", url_safe, 35, 35),
-    marked("AKIA", "an AWS access key", base32, 16, 16),
-    marked("ASIA", "an AWS access key", base32, 16, 16),
-    marked("dckr_pat_", "a Docker Hub token", url_safe, 27, 40),
-    marked("dop_v1_", "a DigitalOcean token", hex, 64, 64),
-    marked("ghp_", "a GitHub token", alphanumeric, 36, 255),
-    marked("gho_", "a GitHub token", alphanumeric, 36, 255),
-    marked("ghu_", "a GitHub token", alphanumeric, 36, 255),
-    marked("ghs_", "a GitHub token", word, 36, LONGEST),
-    marked("ghr_", "a GitHub token", alphanumeric, 36, 255),
-    marked("github_pat_", "a GitHub token", word, 40, 255),
-    marked("glpat-", "a GitLab token", dotted, 20, 300),
-    marked("gldt-", "a GitLab token", dotted, 20, 300),
-    marked("glrt-", "a GitLab token", dotted, 20, 300),
-    marked("gsk_", "a Groq key", alphanumeric, 40, 100),
-    marked("hf_", "a Hugging Face token", alphanumeric, 30, 100),
-    marked("hooks.slack.com/services/", "a Slack webhook", of_a_path, 40, 80),
-    marked("hvs.", "a Vault token", url_safe, 24, 300),
-    marked("lsv2_pt_", "a LangSmith key", word, 32, 100),
-    marked("lsv2_sk_", "a LangSmith key", word, 32, 100),
-    marked("npm_", "an npm token", alphanumeric, 36, 36),
-    marked("nvapi-", "an NVIDIA key", url_safe, 60, 80),
-    marked("pcsk_", "a Pinecone key", word, 50, 100),
-    marked("pplx-", "a Perplexity key", alphanumeric, 40, 64),
-    marked("pypi-AgEI", "a PyPI token", url_safe, 50, LONGEST),
-    marked("r8_", "a Replicate token", alphanumeric, 37, 40),
-    marked("rk_live_", "a Stripe key", alphanumeric, 20, 255),
-    marked("sk_live_", "a Stripe key", alphanumeric, 20, 255),
-    marked("tvly-", "a Tavily key", dashed, 30, 80),
-    marked("xai-", "an xAI key", alphanumeric, 60, 120),
-    marked("xapp-", "a Slack token", dashed, 30, 255),
-    marked("xoxa-", "a Slack token", dashed, 24, 255),
-    marked("xoxb-", "a Slack token", dashed, 24, 255),
-    marked("xoxe-", "a Slack token", dashed, 24, 255),
-    marked("xoxp-", "a Slack token", dashed, 24, 255),
-    marked("xoxr-", "a Slack token", dashed, 24, 255),
-    marked("xoxs-", "a Slack token", dashed, 24, 255),
-];
+/// Finds what begins at a place in a text.
+type Finder = fn(&[u8], usize) -> Option<Found>;
 
 /// Characters of the secret half of an AWS key.
 const AWS_SECRET: usize = 40;
@@ -81,35 +23,20 @@ pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
     if first == b'-' {
         return private_key(text, at);
     }
-    // Most bytes end here.
-    let marks = matches!(
-        first,
-        b'A' | b'B'
-            | b'b'
-            | b'd'
-            | b'e'
-            | b'g'
-            | b'h'
-            | b'l'
-            | b'n'
-            | b'p'
-            | b'r'
-            | b'S'
-            | b's'
-            | b't'
-            | b'x'
-    );
-    if !marks && text.len() - at < AWS_SECRET || !begins(text, at) {
-        return None;
-    }
-    let found = match first {
-        b'A' | b'd' | b'g' | b'h' | b'l' | b'n' | b'p' | b'r' | b's' | b't' | b'x' => with_mark(text, at),
-        b'S' => sendgrid(text, at),
-        b'B' | b'b' => bearer(text, at),
-        b'e' => jwt(text, at),
+    let by_hand: Option<Finder> = match first {
+        b'B' | b'b' => Some(bearer),
+        b'e' => Some(jwt),
+        b'S' => Some(sendgrid),
+        b's' => Some(sk),
         _ => None,
     };
-    found.or_else(|| if first == b's' { sk(text, at) } else { None }).or_else(|| aws_secret(text, at, name))
+    let marked = marks::BEGIN[usize::from(first)];
+    // Most bytes end here.
+    if !marked && by_hand.is_none() && text.len() - at < AWS_SECRET || !begins(text, at) {
+        return None;
+    }
+    let found = if marked { marks::with_mark(text, at) } else { None };
+    found.or_else(|| by_hand?(text, at)).or_else(|| aws_secret(text, at, name))
 }
 
 /// Whether a word begins at `at`. After a dash or a dot only where that stands alone, as in `${KEY:-value}`: parts of a
@@ -117,16 +44,6 @@ pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
 fn begins(text: &[u8], at: usize) -> bool {
     let before = |n| at.checked_sub(n).map_or(b' ', |i| text[i]);
     !(word(before(1)) || matches!(before(1), b'-' | b'.') && url_safe(before(2)))
-}
-
-fn with_mark(text: &[u8], at: usize) -> Option<Found> {
-    let rest = &text[at..];
-    let form = MARKED.iter().find(|form| rest.starts_with(form.mark.as_bytes()))?;
-    let begin = at + form.mark.len();
-    let (least, most) = form.length;
-    let length = run(&text[..text.len().min(begin + most + 1)], begin, form.of);
-    let secret = &text[begin..begin + length];
-    (least <= length && length <= most && is_random(secret)).then_some((form.what, at..begin + length))
 }
 
 /// `sk-...` of OpenAI, Anthropic and many like them. Long names of other things begin so too: a key has a long part
@@ -290,118 +207,4 @@ fn in_url(text: &[u8], colon: usize) -> Option<Found> {
         return None;
     }
     Some(("a URL with a password", begin + user + 1..begin + at))
-}
-
-/// How many bytes from `begin` on are of a kind.
-fn run(text: &[u8], begin: usize, of: impl Fn(u8) -> bool) -> usize {
-    let rest = text.get(begin..).unwrap_or_default();
-    rest.iter().take(LONGEST + 1).take_while(|b| of(**b)).count()
-}
-
-fn alphanumeric(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-}
-
-fn word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_'
-}
-
-fn of_a_path(b: u8) -> bool {
-    word(b) || b == b'/'
-}
-
-fn dashed(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'-'
-}
-
-fn url_safe(b: u8) -> bool {
-    word(b) || b == b'-'
-}
-
-fn dotted(b: u8) -> bool {
-    url_safe(b) || b == b'.'
-}
-
-fn base64(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
-}
-
-fn base32(b: u8) -> bool {
-    b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b)
-}
-
-fn hex(b: u8) -> bool {
-    b.is_ascii_digit() || (b'a'..=b'f').contains(&b)
-}
-
-/// Whether a secret may be a real one: not the same few characters, and none of the words that stand for one.
-fn is_random(secret: &[u8]) -> bool {
-    let mut seen = [false; 256];
-    secret.iter().for_each(|b| seen[usize::from(*b)] = true);
-    seen.iter().filter(|seen| **seen).count() >= 8 && !is_placeholder(secret)
-}
-
-/// Whether something else is put in its place before a container sees it.
-fn is_reference(text: &[u8]) -> bool {
-    matches!(text, [b'$' | b'{', ..] | [b'%', b's' | b'(', ..])
-}
-
-/// Text that stands for a secret in examples.
-fn is_placeholder(text: &[u8]) -> bool {
-    const WHOLE: [&[u8]; 7] = [b"password", b"passwd", b"pass", b"pwd", b"secret", b"todo", b"token"];
-    const PARTS: [&[u8]; 15] = [
-        b"xxxx",
-        b"****",
-        b"....",
-        b"your",
-        b"example",
-        b"placeholder",
-        b"changeme",
-        b"change-me",
-        b"change_me",
-        b"redacted",
-        b"replaceme",
-        b"replace-me",
-        b"replace_me",
-        b"dummy",
-        b"abcdefgh",
-    ];
-    WHOLE.iter().any(|word| text.eq_ignore_ascii_case(word))
-        || is_gap(text)
-        || text.iter().all(|b| matches!(b, b'x' | b'X' | b'*' | b'.' | b'-' | b'_'))
-        || PARTS.iter().any(|part| text.windows(part.len()).any(|w| w.eq_ignore_ascii_case(part)))
-        || text.windows(9).any(|w| w == b"123456789" || w == b"000000000")
-}
-
-/// A name that a person or a tool is to replace: `[PASSWORD]`, `__PASSWORD__`, `@@PASSWORD@@`.
-fn is_gap(text: &[u8]) -> bool {
-    const AROUND: [(&[u8], &[u8]); 3] = [(b"[", b"]"), (b"__", b"__"), (b"@@", b"@@")];
-    let name = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.');
-    AROUND.iter().any(|(open, close)| {
-        let inside = text.strip_prefix(*open).and_then(|rest| rest.strip_suffix(*close));
-        inside.is_some_and(|inside| inside.iter().all(name))
-    })
-}
-
-/// Base64 of RFC 4648 section 5 without padding.
-fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0_u32, 0);
-    for b in text {
-        let value = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
 }

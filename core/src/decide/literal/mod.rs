@@ -3,7 +3,10 @@
 //! Found by the form that their issuers give them, so that there are few false alarms. What is found is told by its
 //! kind and its place; the text itself leaves this module only masked.
 
+mod bytes;
 mod form;
+mod marks;
+mod placeholder;
 
 use super::pod::{AgentPod, ContainerView};
 use super::refusal::{Reason, Refusal};

@@ -109,6 +109,7 @@ async fn one_trace_tells_the_way_of_a_pod_over_both_processes() {
     let mut steps: Vec<_> =
         spans.iter().map(|(service, span)| (service.as_str(), span.name.as_str())).collect();
     // A pass that begins before the watch shows the last write makes it again: each is idempotent.
+    assert_eq!(steps.iter().filter(|(_, step)| *step == "ungate").count(), 1, "{steps:?}");
     steps.dedup();
     let expected = [
         ("perpro-webhook", "admission"),
