@@ -37,4 +37,5 @@ pub mod session;
 pub mod status;
 mod times;
 pub mod uninstall;
+mod unknown;
 pub mod widening;

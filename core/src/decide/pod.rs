@@ -1,6 +1,7 @@
 //! A pod as the decisions read it: typed, with every field that the types don't know.
 
 use super::refusal::{Reason, Refusal};
+use super::unknown::{self, Path};
 use super::{literal, path};
 use crate::names;
 use k8s_openapi::api::core::v1::{
@@ -10,7 +11,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use serde_ignored::Path;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -106,9 +106,9 @@ impl AgentPod {
     /// Reads a pod; the inner error is of one that can be read and is none to decide on.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<Self, Unfit>, D::Error> {
         let mut unknown = Vec::new();
-        let pod: Pod = serde_ignored::deserialize(deserializer, |path| {
-            if !is_unread(&path) {
-                unknown.push(field_path(&path));
+        let pod: Pod = unknown::deserialize(deserializer, |path| {
+            if !is_unread(path) {
+                unknown.push(path.to_string());
             }
         })?;
         let Some(spec) = pod.spec else { return Ok(Err(Unfit::Empty)) };
@@ -198,26 +198,11 @@ impl AgentPod {
     }
 }
 
-fn is_unread(path: &Path<'_>) -> bool {
+fn is_unread(path: Path<'_>) -> bool {
     match path {
-        Path::Map { parent: Path::Root, key } => UNREAD.contains(&key.as_str()),
-        Path::Map { parent: Path::Map { parent: Path::Root, key: metadata }, key } => {
-            metadata == "metadata" && UNREAD_METADATA.contains(&key.as_str())
-        }
+        Path::Key(Path::Root, key) => UNREAD.contains(&key),
+        Path::Key(Path::Key(Path::Root, "metadata"), key) => UNREAD_METADATA.contains(&key),
         _ => false,
-    }
-}
-
-/// As the API server writes it: `spec.containers[0].env`.
-fn field_path(path: &Path<'_>) -> String {
-    match path {
-        Path::Root => String::new(),
-        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
-        Path::Map { parent: Path::Root, key } => key.clone(),
-        Path::Map { parent, key } => format!("{}.{key}", field_path(parent)),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-            field_path(parent)
-        }
     }
 }
 
