@@ -2,6 +2,7 @@
 //!
 //! What a pod may do is not decided here, and nothing here knows our kinds.
 
+mod compose;
 #[cfg(test)]
 mod corpus;
 mod edit;

@@ -1,18 +1,13 @@
 //! YAML and JSON into trees, by the events of one parser: what a value is and where it stands come from one reading.
 
+use super::compose::{Part, Tree};
 use super::fields::Fields;
 use super::node::{Data, Node};
 use super::scalar;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, StructureStyle};
-use std::collections::HashMap;
 
-/// Most values that are copied for the anchors and aliases of a document. A few lines of aliases to aliases would fill
-/// any memory.
-const MAX_COPIES: usize = 100_000;
 /// Most values of a text: each takes more memory than the few bytes it is written in.
 const MAX_VALUES: usize = 1_000_000;
-/// How deep values may be nested; what reads them as JSON goes no deeper.
-const MAX_DEPTH: usize = 120;
 
 /// What a text holds.
 #[derive(Debug, Default)]
@@ -110,7 +105,10 @@ fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Re
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 flows = flows.saturating_sub(1);
-                tree.close()?;
+                if let Some((node, anchor)) = tree.close() {
+                    let line = node.line;
+                    tree.put(node, anchor).map_err(|what| Problem { line, what })?;
+                }
             }
             Event::Alias(anchor) => {
                 let node = tree.alias(line, anchor).map_err(at)?;
@@ -120,100 +118,6 @@ fn document<'a>(parser: &mut Parser<'a, StrInput<'a>>, values: &mut usize) -> Re
         }
     }
     Ok(None)
-}
-
-/// A document that is being read.
-#[derive(Default)]
-struct Tree {
-    open: Vec<Open>,
-    anchors: HashMap<usize, Anchored>,
-    /// Values copied so far.
-    copies: usize,
-    root: Option<Node>,
-}
-
-/// A list or map of which there is more to come.
-struct Open {
-    line: u32,
-    anchor: usize,
-    part: Part,
-}
-
-enum Part {
-    List(Vec<Node>),
-    Map(Fields),
-}
-
-struct Anchored {
-    node: Node,
-    size: usize,
-    depth: usize,
-}
-
-impl Tree {
-    fn open(&mut self, line: u32, anchor: usize, part: Part) -> Result<(), String> {
-        if self.open.len() >= MAX_DEPTH {
-            return Err(too_deep());
-        }
-        self.open.push(Open { line, anchor, part });
-        Ok(())
-    }
-
-    /// Takes a `<<` where a map wants a name; elsewhere it is text.
-    fn merge(&mut self) -> bool {
-        match self.open.last_mut().map(|open| &mut open.part) {
-            Some(Part::Map(fields)) => fields.merge(),
-            _ => false,
-        }
-    }
-
-    fn close(&mut self) -> Result<(), Problem> {
-        let Some(Open { line, anchor, part }) = self.open.pop() else { return Ok(()) };
-        let data = match part {
-            Part::List(items) => Data::List(items),
-            Part::Map(fields) => Data::Map(fields.done()),
-        };
-        self.put(Node { line, data }, anchor).map_err(|what| Problem { line, what })
-    }
-
-    fn put(&mut self, node: Node, anchor: usize) -> Result<(), String> {
-        if anchor != 0 {
-            let (size, depth) = node.size();
-            self.copied(size)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size, depth });
-        }
-        match self.open.last_mut().map(|open| &mut open.part) {
-            None => self.root = Some(node),
-            Some(Part::List(items)) => items.push(node),
-            Some(Part::Map(fields)) => fields.put(node)?,
-        }
-        Ok(())
-    }
-
-    /// A copy of what is anchored. It stands where the alias does; what lies in it stands where it was written.
-    fn alias(&mut self, line: u32, anchor: usize) -> Result<Node, String> {
-        let Some(Anchored { node, size, depth }) = self.anchors.get(&anchor) else {
-            return Err("an alias stands within what it stands for".to_owned());
-        };
-        if self.open.len() + depth > MAX_DEPTH {
-            return Err(too_deep());
-        }
-        let (size, copy) = (*size, Node { line, data: node.data.clone() });
-        self.copied(size)?;
-        Ok(copy)
-    }
-
-    fn copied(&mut self, size: usize) -> Result<(), String> {
-        self.copies += size;
-        if self.copies > MAX_COPIES {
-            return Err(format!("anchors and aliases make more than {MAX_COPIES} values of this document"));
-        }
-        Ok(())
-    }
-}
-
-fn too_deep() -> String {
-    format!("it is nested deeper than {MAX_DEPTH} levels")
 }
 
 /// kubectl reads YAML 1.1, where in braces every question mark begins a key; in 1.2 it is a part of the name.
