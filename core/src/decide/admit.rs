@@ -2,12 +2,10 @@
 //! by the controller on the live pod before it gives the pod any power.
 
 use super::ceiling::Ceiling;
-use super::credentials::{Credential, Place, What, credentials};
-use super::inject::{is_file, is_usual_token};
-use super::pod::{AgentPod, ContainerView};
+use super::credentials::credentials;
+use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
-use super::{exception, image, injector, isolation, literal};
-use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};
+use super::{exception, isolation, listed, literal};
 use crate::model::{Identity, IdentityEnd, SecretOwners};
 use crate::names;
 use jiff::Timestamp;
@@ -82,10 +80,10 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(injected(pod, identity));
     refusals.extend(isolation::holes(pod));
     let containers = pod.containers();
-    refusals.extend(images(&containers, context));
+    refusals.extend(listed::images(&containers, identity, context.ceiling));
     let held = credentials(pod);
-    refusals.extend(extra(&held, pod, context));
-    refusals.extend(missing(pod, identity, &held));
+    refusals.extend(listed::extra(&held, pod, identity, context.ceiling));
+    refusals.extend(listed::missing(pod, identity, &held));
     refusals.extend(pull_secrets(pod, context));
     let literals = literal::literals(pod);
     if context.ceiling.refuses_literals() {
@@ -181,156 +179,6 @@ fn injected(pod: &AgentPod, identity: &Identity) -> Vec<Refusal> {
         ));
     }
     found
-}
-
-fn grant<'a>(identity: &'a Identity, container: Option<&str>) -> Option<&'a ContainerGrant> {
-    identity.spec.containers.iter().find(|g| Some(g.name.as_str()) == container)
-}
-
-/// Images that the identity does not list for these containers, or the ceiling for any.
-pub(super) fn images(containers: &[ContainerView<'_>], context: Context<'_>) -> Vec<Refusal> {
-    let identity = context.identity;
-    let mut found = Vec::new();
-    for container in containers {
-        let image = container.image.unwrap_or_default();
-        if let Err(policies) = context.ceiling.allows_image(image) {
-            let (container_name, image) = (container.name.to_owned(), image.to_owned());
-            let reason = Reason::ImageOverCeiling { container: container_name, image, policies };
-            found.push(Refusal::at(format!("{}.image", container.path), reason));
-        }
-        let Some(grant) = grant(identity, Some(container.name)) else { continue };
-        if !grant.images.is_empty() && !grant.images.iter().any(|p| image::matches(image, p)) {
-            let reason = Reason::ImageNotAllowed {
-                container: container.name.to_owned(),
-                image: image.to_owned(),
-                identity: identity.name.clone(),
-            };
-            found.push(Refusal::at(format!("{}.image", container.path), reason));
-        }
-    }
-    found
-}
-
-/// Whether the pod still holds nothing but what the identity lists. Not whether it is admissible:
-/// a running pod keeps a token that a later policy would make shorter, and that of a sidecar which no policy has as an
-/// injector any more.
-#[must_use]
-pub fn is_covered(holds: &[Credential], identity: &Identity) -> bool {
-    let of_an_injector = |c: &Credential| matches!(c.what, What::Token { audience: Some(_), .. });
-    holds.iter().all(|c| of_an_injector(c) || unlisted(c, identity, i64::MAX).is_none())
-}
-
-/// Credentials that the pod holds, and that neither the identity lists nor an injector of the policies.
-pub(super) fn extra(held: &[Credential], pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
-    let limit = i64::from(context.ceiling.kubernetes_token_seconds());
-    let found = held.iter().filter_map(|c| {
-        let refusal = unlisted(c, context.identity, limit)?;
-        let What::Token { audience: Some(audience), seconds, .. } = &c.what else { return Some(refusal) };
-        let reason = match injector::covers(pod, c, audience, context.ceiling) {
-            // Without a number the API server gives an hour.
-            Ok(()) if seconds.unwrap_or(3600) <= injector::LONGEST_SECONDS => return None,
-            Ok(()) => {
-                Reason::TokenTooLong { container: c.container.clone(), limit: injector::LONGEST_SECONDS }
-            }
-            Err(lacking) => lacking.unwrap_or(refusal.reason),
-        };
-        Some(Refusal::at(refusal.path, reason))
-    });
-    found.collect()
-}
-
-fn unlisted(credential: &Credential, identity: &Identity, limit: i64) -> Option<Refusal> {
-    let grant = grant(identity, credential.container.as_deref());
-    let container = || credential.container.clone();
-    let identity = || identity.name.clone();
-    let reason = match &credential.what {
-        What::SecretKey { secret, key, .. }
-            if grant.is_some_and(|g| g.secret_keys.iter().any(|k| k.secret == *secret && k.key == *key)) =>
-        {
-            return None;
-        }
-        What::SecretKey { secret, key, .. } => Reason::UnlistedSecretKey {
-            container: container(),
-            secret: secret.clone(),
-            key: key.clone(),
-            identity: identity(),
-        },
-        What::WholeSecret { secret, by } => {
-            Reason::WholeSecret { container: container(), secret: secret.clone(), by, identity: identity() }
-        }
-        What::Token { audience: None, seconds, .. }
-            if grant.is_some_and(|g| g.kubernetes_access == KubernetesAccess::Token) =>
-        {
-            // Without a number the API server gives an hour.
-            if seconds.unwrap_or(3600) <= limit {
-                return None;
-            }
-            Reason::TokenTooLong { container: container(), limit }
-        }
-        What::Token { audience, .. } => {
-            Reason::UnlistedToken { container: container(), audience: audience.clone(), identity: identity() }
-        }
-        What::PodCertificate => Reason::PodCertificate { container: container() },
-        What::FromFile { env } => {
-            Reason::FromFile { container: container().unwrap_or_default(), env: env.clone() }
-        }
-    };
-    Some(Refusal::at(&credential.path, reason))
-}
-
-/// Credentials that the identity lists and a container of the pod lacks.
-fn missing(pod: &AgentPod, identity: &Identity, held: &[Credential]) -> Vec<Refusal> {
-    let mut found = Vec::new();
-    for container in pod.containers() {
-        let Some(grant) = grant(identity, Some(container.name)) else { continue };
-        let holds = |test: &dyn Fn(&What) -> bool| {
-            held.iter().any(|c| c.container.as_deref() == Some(container.name) && test(&c.what))
-        };
-        let lacks = |what: String| Reason::ListedMissing {
-            container: container.name.to_owned(),
-            what,
-            identity: identity.name.clone(),
-        };
-        let mounted = |at: &str| container.mounts.iter().any(|m| m.mount_path.trim_end_matches('/') == at);
-        let taken =
-            |path: &str| Reason::MountTaken { container: container.name.to_owned(), path: path.to_owned() };
-        for key in &grant.secret_keys {
-            let what = || lacks(format!("key \"{}\" of Secret \"{}\"", key.key, key.secret));
-            if let Some(env) = &key.env
-                && !holds(&|what| is_env(what, key, env))
-            {
-                let reason = if container.env.iter().any(|e| e.name == *env) {
-                    Reason::EnvTaken {
-                        container: container.name.to_owned(),
-                        env: env.clone(),
-                        secret: key.secret.clone(),
-                        key: key.key.clone(),
-                    }
-                } else {
-                    what()
-                };
-                found.push(Refusal::at(format!("{}.env", container.path), reason));
-            }
-            if key.path.is_some() && !holds(&|what| is_file(what, key)) {
-                let reason = if mounted(names::SECRETS_DIR) { taken(names::SECRETS_DIR) } else { what() };
-                found.push(Refusal::at(format!("{}.volumeMounts", container.path), reason));
-            }
-        }
-        if grant.kubernetes_access == KubernetesAccess::Token && !holds(&is_usual_token) {
-            let reason = if mounted(names::TOKEN_DIR) {
-                taken(names::TOKEN_DIR)
-            } else {
-                lacks("the Kubernetes token".to_owned())
-            };
-            found.push(Refusal::at(format!("{}.volumeMounts", container.path), reason));
-        }
-    }
-    found
-}
-
-fn is_env(what: &What, key: &SecretKeyGrant, env: &str) -> bool {
-    matches!(what, What::SecretKey { secret, key: k, place: Place::Env(name) }
-        if *secret == key.secret && *k == key.key && name == env)
 }
 
 /// Pull Secrets are the kubelet's, no container sees them; but one that an identity owns would

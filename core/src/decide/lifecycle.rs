@@ -5,8 +5,8 @@
 //! [`Chain`] is one instance's writes, in an order in which every prefix is safe: power ends
 //! before the account, the account before the pod; and power comes last.
 
-use super::admit;
 use super::ceiling::{Ceiling, Clipped};
+use super::listed;
 use super::refusal::{Reason, Refusal};
 use super::times::later;
 use crate::api::PermissionRule;
@@ -273,7 +273,7 @@ fn stale(
     now: Timestamp,
     plan: &mut Plan,
 ) -> Option<Option<Step>> {
-    let covered = observed.identity.is_none_or(|i| admit::is_covered(&pod.holds, i));
+    let covered = observed.identity.is_none_or(|i| listed::is_covered(&pod.holds, i));
     if !covered && pod.gated {
         // Nothing is lost: it never ran.
         return Some(None);

@@ -1,7 +1,7 @@
 //! The decisions.
 //!
 //! [`pod`] reads a pod, [`credentials`], [`literal`] and [`isolation`] say what it holds and where its walls
-//! have holes, [`inject`] writes what its identity lists, [`admit`] compares the two,
+//! have holes, [`inject`] writes what its identity lists, [`listed`] compares the two, [`admit`] is the whole decision,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`exception`] and `injector` let pass what a policy
 //! names, [`grant`] and [`widening`] say
 //! who may write it, [`rehearse`] says of a pod what will be said of it once it has an account,
@@ -24,6 +24,7 @@ pub mod inject;
 mod injector;
 pub mod isolation;
 pub mod lifecycle;
+pub mod listed;
 pub mod literal;
 pub mod named;
 mod path;

@@ -1,10 +1,11 @@
 //! Who may get into an agent's pod while it runs: by exec, attach, port-forward, the API server's proxy, or by a
 //! container that is added to it. Whoever does has what the agent has.
 
-use super::admit::{Context, extra, images};
+use super::admit::Context;
 use super::ceiling::Ceiling;
 use super::credentials::credentials;
 use super::isolation;
+use super::listed::{extra, images};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use crate::api::OwnerKind;
@@ -84,10 +85,10 @@ pub fn joins(pod: &AgentPod, context: Context<'_>) -> Vec<Refusal> {
     holes.retain(|r| r.path.starts_with(ADDED));
     let unknown = pod.unknown.iter().filter(|field| field.starts_with(ADDED));
     let unknown = unknown.map(|field| Refusal::at(field, Reason::UnknownField { field: field.clone() }));
-    extra(&held, pod, context)
+    extra(&held, pod, context.identity, context.ceiling)
         .into_iter()
         .chain(holes)
-        .chain(images(&added, context))
+        .chain(images(&added, context.identity, context.ceiling))
         .chain(unknown)
         .collect()
 }

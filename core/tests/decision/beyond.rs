@@ -2,10 +2,11 @@
 
 use crate::{codes, identity, injected, now, plain_pod, refusals_among, two_containers};
 use perpro_core::api::AgentPolicy;
-use perpro_core::decide::admit::{Context, Verdict, admit, is_covered};
+use perpro_core::decide::admit::{Context, Verdict, admit};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::check::{Governance, Pod, World, check};
 use perpro_core::decide::credentials::credentials;
+use perpro_core::decide::listed::is_covered;
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::session::joins;
 use perpro_core::model::SecretOwners;
