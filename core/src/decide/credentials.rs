@@ -1,7 +1,9 @@
 //! Which credentials does this pod hold? The one question that webhook, controller, `check` and
 //! `scan` all ask.
 
-use super::pod::{AgentPod, ContainerView, Part};
+use super::container::ContainerView;
+use super::path::Part;
+use super::pod::AgentPod;
 use k8s_openapi::api::core::v1::{
     EnvFromSource, EnvVarSource, KeyToPath, ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
 };

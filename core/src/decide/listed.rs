@@ -1,9 +1,10 @@
 //! What a pod runs and holds, against what its identity lists for each of its containers.
 
 use super::ceiling::Ceiling;
+use super::container::ContainerView;
 use super::credentials::{Credential, Place, What};
 use super::inject::{is_file, is_usual_token};
-use super::pod::{AgentPod, ContainerView};
+use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::{image, injector};
 use crate::api::{ContainerGrant, KubernetesAccess, SecretKeyGrant};

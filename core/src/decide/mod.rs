@@ -1,6 +1,6 @@
 //! The decisions.
 //!
-//! [`pod`] reads a pod, [`credentials`], [`literal`] and [`isolation`] say what it holds and where its walls
+//! [`pod`] reads a pod and `container` each of its containers, [`credentials`], [`literal`] and [`isolation`] say what it holds and where its walls
 //! have holes, [`inject`] writes what its identity lists, [`listed`] compares the two, [`admit`] is the whole decision,
 //! [`ceiling`] bounds an identity by what [`powers`] can be had, [`exception`] and `injector` let pass what a policy
 //! names, [`grant`] and [`widening`] say
@@ -14,6 +14,7 @@ pub mod admit;
 pub mod advice;
 pub mod ceiling;
 pub mod check;
+mod container;
 pub mod credentials;
 pub mod definition;
 pub mod exception;

@@ -1,6 +1,17 @@
 //! Field paths as refusals have them, between a JSON text, what was written and what was made of it.
 
 use serde_json::Value;
+use std::fmt;
+
+/// One of a list of the spec. Shown as its path, which is written out only where there is something to tell of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part(pub(super) &'static str, pub(super) usize);
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spec.{}[{}]", self.0, self.1)
+    }
+}
 
 /// The path of the value that lies at, or ends before, this place of a JSON text. Both counted from 1, as serde_json
 /// counts them.

@@ -1,18 +1,16 @@
 //! A pod as the decisions read it: typed, with every field that the types don't know.
 
+use super::container::ContainerView;
+use super::literal;
+use super::path::{self, Part};
 use super::refusal::{Reason, Refusal};
 use super::unknown::{self, Path};
-use super::{literal, path};
 use crate::names;
-use k8s_openapi::api::core::v1::{
-    Container, EnvFromSource, EnvVar, EphemeralContainer, KeyToPath, PodSpec, SecurityContext, Volume,
-    VolumeMount,
-};
+use k8s_openapi::api::core::v1::{KeyToPath, PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Most credentials that a pod may hold by mounting volumes again and again. Items times mounts
 /// grows with the square of a pod's size; one pod must not keep all others waiting.
@@ -228,69 +226,6 @@ fn shortened(text: String) -> String {
     let begin: String = text.chars().take(BEGIN).collect();
     let end: String = text.chars().skip(length - END).collect();
     format!("{begin}...{end}")
-}
-
-/// One of a list of the spec. Shown as its path, which is written out only where there is something to tell of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part(&'static str, usize);
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spec.{}[{}]", self.0, self.1)
-    }
-}
-
-/// What the three kinds of container have in common, and all of it that can bring a credential.
-pub(super) struct ContainerView<'a> {
-    pub(super) path: Part,
-    pub(super) name: &'a str,
-    pub(super) image: Option<&'a str>,
-    pub(super) env: &'a [EnvVar],
-    pub(super) env_from: &'a [EnvFromSource],
-    pub(super) command: &'a [String],
-    pub(super) args: &'a [String],
-    pub(super) mounts: &'a [VolumeMount],
-    pub(super) security: Option<&'a SecurityContext>,
-}
-
-/// Borrows what concerns us and names all the rest, so that a field which a later API adds
-/// stops the build until somebody has classified it.
-macro_rules! view {
-    ($container:expr, $path:expr, $kind:ident { $($extra:ident),* }) => {{
-        let $kind {
-            name, image, env, env_from, command, args, volume_mounts, security_context,
-            // Run inside the container, with what the container already has.
-            working_dir: _, lifecycle: _, liveness_probe: _, readiness_probe: _,
-            startup_probe: _, stdin: _, stdin_once: _, tty: _, termination_message_path: _,
-            termination_message_policy: _, restart_policy: _, restart_policy_rules: _,
-            // Amounts, ports and raw block devices of claims: no credential.
-            image_pull_policy: _, ports: _, resize_policy: _, resources: _, volume_devices: _,
-            $($extra: _),*
-        } = $container;
-        ContainerView {
-            path: $path,
-            name,
-            image: image.as_deref(),
-            env: env.as_deref().unwrap_or_default(),
-            env_from: env_from.as_deref().unwrap_or_default(),
-            command: command.as_deref().unwrap_or_default(),
-            args: args.as_deref().unwrap_or_default(),
-            mounts: volume_mounts.as_deref().unwrap_or_default(),
-            security: security_context.as_ref(),
-        }
-    }};
-}
-
-impl<'a> ContainerView<'a> {
-    fn of(path: Part, container: &'a Container) -> Self {
-        view!(container, path, Container {})
-    }
-
-    fn of_ephemeral(path: Part, container: &'a EphemeralContainer) -> Self {
-        // targetContainerName shares a process namespace; `isolation` refuses ephemeral
-        // containers in a pod that is being created, and exec policies guard later ones.
-        view!(container, path, EphemeralContainer { target_container_name })
-    }
 }
 
 #[cfg(test)]

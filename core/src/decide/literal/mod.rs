@@ -8,7 +8,8 @@ mod form;
 mod marks;
 mod placeholder;
 
-use super::pod::{AgentPod, ContainerView};
+use super::container::ContainerView;
+use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use std::ops::Range;
 
