@@ -1,7 +1,7 @@
 //! The controller: claims, binds and ungates agent pods, and ends their power when it is over.
 //!
 //! One leader by Lease, but every write is safe under two. A pass looks at one identity and all
-//! its instances; [`queue`] says which and when, [`pass`] observes, plans and applies.
+//! its instances; [`queue`] says which and when, [`work`] runs it, [`pass`] observes, plans and applies.
 
 mod apply;
 mod claims;
@@ -12,6 +12,7 @@ mod queue;
 mod recent;
 mod rejected;
 pub(crate) mod uninstall;
+mod work;
 
 use crate::cluster::{Cluster, Probe};
 use crate::runtime::health::{self, Readiness};
@@ -69,7 +70,7 @@ pub(crate) async fn run(
             error = watches.ended() => Err(error),
             error = term.lost() => Err(error),
             () = older => Ok(()),
-            () = queue::work(controller, touched, &stop) => term.resign().await,
+            () = work::work(controller, touched, &stop) => term.resign().await,
         }
     };
     // Health answers until the Lease is given up.

@@ -2,107 +2,21 @@
 //! meanwhile, later when something is due or failed. Namespaces take turns, so that one with
 //! thousands of identities does not keep a revocation in another waiting.
 
-use super::pass::Controller;
-use crate::cluster::describe;
-use crate::runtime::metrics::METRICS;
-use crate::snapshot::{Key, Touched};
+use crate::snapshot::Key;
 use futures::StreamExt;
-use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-/// Most events that are looked at together. A namespace may have thousands of identities, all of which are looked at
-/// when the spec of one changes: ever so often is as good as once.
-const NEWS: usize = 1000;
-/// Passes at once.
-const PASSES: usize = 8;
-/// Of these, most that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
+/// Most passes at once that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
 /// are many must not keep a revocation waiting.
 const NAMESPACES: usize = 2;
 /// First and longest pause after a pass that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
-/// Every identity is looked at this often even if nothing told us to.
-const RESYNC: Duration = Duration::from_secs(600);
-
-/// Runs passes until `stop`; running ones are finished.
-pub(super) async fn work(
-    controller: Arc<Controller>,
-    mut touched: mpsc::UnboundedReceiver<Touched>,
-    stop: &CancellationToken,
-) {
-    let mut queue = Queue::default();
-    let mut running = JoinSet::new();
-    let mut names = HashMap::new();
-    let mut news = Vec::new();
-    for key in controller.keys() {
-        queue.at(About::Identity(key), Duration::ZERO);
-    }
-    for namespace in controller.namespaces().await {
-        queue.at(About::Namespace(namespace), Duration::ZERO);
-    }
-    loop {
-        while running.len() < PASSES
-            && let Some(about) = queue.begin()
-        {
-            let (controller, pass) = (controller.clone(), about.clone());
-            let task = running.spawn(async move {
-                let began = Instant::now();
-                let result = match &pass {
-                    About::Identity(key) => controller.pass(key).await,
-                    About::Namespace(namespace) => controller.pass_namespace(namespace).await,
-                };
-                let name = if result.is_ok() { "done" } else { "failed" };
-                METRICS.pass_seconds.observe([name], began.elapsed());
-                result
-            });
-            names.insert(task.id(), about);
-        }
-        METRICS.queue_depth.set([], queue.depth() as f64);
-        tokio::select! {
-            () = stop.cancelled() => break,
-            1.. = touched.recv_many(&mut news, NEWS) => {
-                for touched in news.drain(..).collect::<BTreeSet<_>>() {
-                    let (keys, namespace) = match touched {
-                        Touched::Identity(key) => (vec![key.clone()], Some(key.namespace)),
-                        Touched::Namespace(namespace) => {
-                            let here = controller.keys().into_iter().filter(|k| k.namespace == namespace);
-                            (here.collect(), Some(namespace))
-                        }
-                        Touched::Everything => (controller.keys().into_iter().collect(), None),
-                    };
-                    keys.into_iter().for_each(|key| queue.at(About::Identity(key), Duration::ZERO));
-                    if let Some(namespace) = namespace.filter(|n| controller.minds(n)) {
-                        queue.at(About::Namespace(namespace), Duration::ZERO);
-                    }
-                }
-            },
-            Some(expired) = queue.later.next() => queue.is_due(expired.into_inner()),
-            Some(done) = running.join_next_with_id() => {
-                let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-                let Some(about) = names.remove(&id) else { continue };
-                // A bug in one pass must not stop the others, nor make a busy loop.
-                let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| describe(&e)));
-                match outcome {
-                    Ok(wake_at) => queue.finish(about, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
-                    Err(error) => {
-                        tracing::warn!(namespace = about.namespace(), identity = about.identity(), error, "a pass failed and is tried again");
-                        queue.fail(about);
-                    }
-                }
-            },
-        }
-    }
-    while running.join_next().await.is_some() {}
-}
 
 /// What a pass is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum About {
+pub(super) enum About {
     /// An identity and its instances.
     Identity(Key),
     /// A namespace: its GovernedNamespace.
@@ -110,14 +24,14 @@ enum About {
 }
 
 impl About {
-    fn namespace(&self) -> &str {
+    pub(super) fn namespace(&self) -> &str {
         match self {
             Self::Identity(key) => &key.namespace,
             Self::Namespace(namespace) => namespace,
         }
     }
 
-    fn identity(&self) -> Option<&str> {
+    pub(super) fn identity(&self) -> Option<&str> {
         match self {
             Self::Identity(key) => Some(&key.identity),
             Self::Namespace(_) => None,
@@ -125,13 +39,9 @@ impl About {
     }
 }
 
-fn until(at: Timestamp) -> Duration {
-    // A little after, so that what is due is due by then.
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default() + Duration::from_millis(5)
-}
-
+/// What is to be looked at, and when.
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     identities: Turns,
     namespaces: Turns,
     later: DelayQueue<About>,
@@ -143,7 +53,7 @@ struct Queue {
 
 impl Queue {
     /// Looks at `key` after `wait`, or earlier if that was said before.
-    fn at(&mut self, key: About, wait: Duration) {
+    pub(super) fn at(&mut self, key: About, wait: Duration) {
         if self.running.contains(&key) {
             self.touched_meanwhile.insert(key);
             return;
@@ -172,18 +82,21 @@ impl Queue {
         }
     }
 
-    /// The time that `key` waited for has come.
-    fn is_due(&mut self, key: About) {
+    /// Waits until something that was to be looked at later is due; `None` when nothing is. May be dropped while it waits.
+    pub(super) async fn comes_due(&mut self) -> Option<()> {
+        let key = self.later.next().await?.into_inner();
         self.waiting.remove(&key);
         self.now(&key).push(key);
+        Some(())
     }
 
     /// How many are to be looked at and no pass has begun to since.
-    fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         self.identities.len() + self.namespaces.len() + self.touched_meanwhile.len()
     }
 
-    fn begin(&mut self) -> Option<About> {
+    /// What a pass is to begin about now.
+    pub(super) fn begin(&mut self) -> Option<About> {
         let namespaces = self.running.iter().filter(|about| about.identity().is_none()).count();
         let namespace = if namespaces < NAMESPACES { self.namespaces.pop() } else { None };
         let key = namespace.or_else(|| self.identities.pop())?;
@@ -199,12 +112,14 @@ impl Queue {
         }
     }
 
-    fn finish(&mut self, key: About, wait: Duration) {
+    /// A pass is over; the next one begins after `wait`, unless something happens before.
+    pub(super) fn finish(&mut self, key: About, wait: Duration) {
         self.failures.remove(&key);
         self.end(key, wait);
     }
 
-    fn fail(&mut self, key: About) {
+    /// A pass failed and is tried again.
+    pub(super) fn fail(&mut self, key: About) {
         let failures = self.failures.entry(key.clone()).or_default();
         *failures = (*failures + 1).min(16);
         // What changed meanwhile may be what it failed for, or a suspension: that waits only once.
@@ -267,6 +182,8 @@ impl Turns {
 mod tests {
     use super::*;
 
+    const RESYNC: Duration = Duration::from_secs(600);
+
     fn key_of(namespace: &str, identity: &str) -> About {
         About::Identity(Key { namespace: namespace.to_owned(), identity: identity.to_owned() })
     }
@@ -316,8 +233,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.at(key(), Duration::from_millis(1));
         assert_eq!(queue.begin(), None);
-        let due = queue.later.next().await.unwrap().into_inner();
-        queue.is_due(due);
+        queue.comes_due().await.unwrap();
         assert_eq!((queue.begin(), waits(&queue)), (Some(key()), None));
     }
 
