@@ -1,11 +1,11 @@
 //! Findings for programs.
 
-use super::judge::{Finding, Named, Report};
+use super::report::{Finding, Named, Problem, Report};
 use serde_json::{Value, json};
 
 pub(super) fn render(report: &Report<'_>) -> Value {
     let findings: Vec<_> = report.findings.iter().map(finding).collect();
-    let problem = |p: &super::judge::Problem<'_>| json!({"file": p.file, "line": p.line, "message": p.what});
+    let problem = |p: &Problem<'_>| json!({"file": p.file, "line": p.line, "message": p.what});
     let unreadable: Vec<_> = report.problems.iter().map(problem).collect();
     json!({
         "files": report.files,

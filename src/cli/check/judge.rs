@@ -1,9 +1,9 @@
 //! From manifests to findings. Pure.
 
 use super::facts::Facts;
-use super::input::{self, Input};
-use super::masks::{self, Masks};
-use crate::manifest::{Lines, Node, Object, templates};
+use super::input::Input;
+use super::report::{Placed, Report};
+use crate::manifest::{Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
@@ -15,59 +15,6 @@ use perpro_core::model::Identity;
 use perpro_core::names;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// All that was found.
-#[derive(Debug, Default)]
-pub(super) struct Report<'a> {
-    pub(super) findings: Vec<Finding<'a>>,
-    pub(super) problems: Vec<Problem<'a>>,
-    /// Identities, as `namespace/name`, that pods name and nobody could look at.
-    pub(super) unseen: BTreeSet<String>,
-    pub(super) files: usize,
-    /// What must not be shown of the files.
-    pub(super) masks: Masks<'a>,
-    /// Pods and pod templates, ours or not.
-    pub(super) pods: usize,
-    /// Those of them that were judged: who says that it is an agent, and where every pod is one.
-    pub(super) agents: usize,
-}
-
-/// Something that cannot be read.
-#[derive(Debug)]
-pub(super) struct Problem<'a> {
-    pub(super) file: &'a str,
-    /// `None` for the whole file.
-    pub(super) line: Option<u32>,
-    pub(super) what: &'a str,
-}
-
-/// One refusal or warning, where it stands in its source.
-#[derive(Debug)]
-pub(super) struct Finding<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
-    pub(super) lines: Lines,
-    /// What somebody is told who applies it, with the path from the document on.
-    pub(super) refusal: Refusal,
-    /// Whether it would pass all the same.
-    pub(super) warning: bool,
-    pub(super) object: Named,
-}
-
-/// What the finding is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) kind: String,
-    pub(super) namespace: String,
-    pub(super) name: String,
-}
-
-/// An object and where it stands.
-struct Placed<'a> {
-    file: usize,
-    object: &'a Object,
-    namespace: String,
-}
 
 /// The namespaces that the manifests go to.
 pub(super) fn namespaces(input: &Input, namespace: &str) -> BTreeSet<String> {
@@ -86,8 +33,8 @@ fn is_ours(object: &Object, kind: &str) -> bool {
 
 fn placed<'a>(input: &'a Input, namespace: &str) -> Vec<Placed<'a>> {
     let mut placed = Vec::new();
-    for (file, objects) in input.files.iter().map(|f| &f.manifest.objects).enumerate() {
-        placed.extend(objects.iter().map(|object| Placed {
+    for file in &input.files {
+        placed.extend(file.manifest.objects.iter().map(|object| Placed {
             file,
             object,
             namespace: object.namespace().unwrap_or(namespace).to_owned(),
@@ -105,29 +52,17 @@ pub(super) fn judge<'a>(
     now: Timestamp,
 ) -> Report<'a> {
     let placed = placed(input, namespace);
-    let mut judge = Judge { input, report: Report { files: input.files.len(), ..Report::default() } };
-    let written = judge.written(&placed, facts, now);
+    let mut report = Report::of(input);
+    let written = report.written(&placed, facts, now);
     let world = world(&written, facts, now);
-    judge.identities(&written, &world, facts, now);
+    report.identities(&written, &world, facts, now);
     let governed = governed(&placed);
     for placed in &placed {
         let said = governance(&placed.namespace, &governed, facts, enforce);
-        judge.pods(placed, said.unwrap_or(Governance::Agents), &world, now);
-        judge.secret(placed, said);
+        report.pods(placed, said.unwrap_or(Governance::Agents), &world, now);
+        report.secret(placed, said);
     }
-    let mut report = judge.report;
-    for file in &input.files {
-        let line = |line| Some(line).filter(|line| *line != input::WHOLE);
-        let problems = file.manifest.problems.iter();
-        report.problems.extend(problems.map(|p| Problem {
-            file: &file.name,
-            line: line(p.line),
-            what: &p.what,
-        }));
-    }
-    let order: BTreeMap<_, _> = input.files.iter().enumerate().map(|(i, f)| (f.name.as_str(), i)).collect();
-    report.findings.sort_by_key(|f| (order.get(f.file).copied(), f.lines.first));
-    report
+    report.in_order_of(input)
 }
 
 /// Our own kinds among the manifests, as far as they can be read.
@@ -201,18 +136,8 @@ fn made_by(workload: &Object, pod: &mut Value) {
     }
 }
 
-/// Name of the environment variable whose value stands at `path`.
-fn variable(path: &str) -> &str {
-    let name = path.rsplit_once(".env[").and_then(|(_, rest)| rest.strip_suffix("].value"));
-    name.unwrap_or_default()
-}
-
-struct Judge<'a> {
-    input: &'a Input,
-    report: Report<'a>,
-}
-
-impl<'a> Judge<'a> {
+/// What each kind of object adds.
+impl<'a> Report<'a> {
     /// Reads our own kinds, and tells what their definitions refuse.
     fn written<'p>(&mut self, placed: &'p [Placed<'a>], facts: &Facts, now: Timestamp) -> Written<'p, 'a> {
         let mut written = Written { identities: Vec::new(), policies: Vec::new() };
@@ -266,7 +191,7 @@ impl<'a> Judge<'a> {
 
     fn pods(&mut self, placed: &Placed<'a>, governance: Governance, world: &World, now: Timestamp) {
         for template in templates(placed.object) {
-            self.report.pods += 1;
+            self.pods += 1;
             let labels = template.node.at(&["metadata", "labels"]);
             let has = |label| labels.is_some_and(|l| l.get(label).is_some());
             let is_agent =
@@ -285,11 +210,11 @@ impl<'a> Judge<'a> {
                 self.tell(placed, &template.path, Vec::new(), plain(pod, world));
                 continue;
             };
-            self.report.agents += 1;
+            self.agents += 1;
             if outcome.unseen
                 && let Some(name) = &outcome.identity
             {
-                self.report.unseen.insert(format!("{}/{name}", placed.namespace));
+                self.unseen.insert(format!("{}/{name}", placed.namespace));
             }
             self.tell(placed, &template.path, outcome.verdict.refusals, outcome.verdict.warnings);
         }
@@ -311,45 +236,5 @@ impl<'a> Judge<'a> {
             None => warnings.push(refusal),
         }
         self.tell(placed, "", refusals, warnings);
-    }
-
-    /// Adds findings, whose paths begin at `below` in their object.
-    fn tell(&mut self, placed: &Placed<'a>, below: &str, refusals: Vec<Refusal>, warnings: Vec<Refusal>) {
-        let file = &self.input.files[placed.file];
-        let object = placed.object;
-        let named = Named {
-            kind: object.kind.clone(),
-            namespace: placed.namespace.clone(),
-            name: object.name().unwrap_or_default().to_owned(),
-        };
-        let all = refusals.into_iter().map(|r| (r, false)).chain(warnings.into_iter().map(|w| (w, true)));
-        for (Refusal { path, reason }, warning) in all {
-            // What is wrong with a pod as a whole.
-            let path = if path == "object" { String::new() } else { path };
-            let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
-            let mut lines = object.node.locate(&path);
-            let node = object.node.find(&path);
-            let value = node.and_then(Node::text).unwrap_or_default();
-            let is_literal = matches!(reason, Reason::LiteralCredential { .. });
-            // Something else will stand there, which may be right.
-            let is_parameter = !is_literal && object.carried.is_some() && value.contains("${");
-            if is_literal {
-                self.report.masks.add(&file.name, &file.text, value, variable(&path));
-                let from = node.map_or(lines.first, |node| node.line);
-                if let Some(line) = masks::line_of(&file.text, from, value, variable(&path)) {
-                    lines = Lines { first: line, last: line };
-                }
-            }
-            let path =
-                [&object.path, &path].into_iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>();
-            self.report.findings.push(Finding {
-                file: &file.name,
-                text: &file.text,
-                lines,
-                refusal: Refusal { path: path.join("."), reason },
-                warning: warning || is_parameter,
-                object: named.clone(),
-            });
-        }
     }
 }

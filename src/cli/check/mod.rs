@@ -5,6 +5,7 @@ mod input;
 mod json;
 mod judge;
 mod masks;
+mod report;
 mod sarif;
 mod text;
 
@@ -13,8 +14,8 @@ use super::output::print;
 pub(super) use facts::Facts;
 use input::Input;
 use jiff::Timestamp;
-use judge::Report;
 use perpro_core::decide::check::Governance;
+use report::{Finding, Report};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,7 +106,7 @@ fn finish(report: &Report, format: Format, fail_on: FailOn) -> anyhow::Result<Ex
         Format::Json => print(&format!("{:#}\n", json::render(report)))?,
         Format::Sarif => print(&format!("{:#}\n", sarif::render(report)))?,
     }
-    let counted = |f: &judge::Finding| !f.warning || fail_on == FailOn::Warnings;
+    let counted = |f: &Finding| !f.warning || fail_on == FailOn::Warnings;
     Ok(if !report.problems.is_empty() {
         ExitCode::from(UNREADABLE)
     } else if report.findings.iter().any(counted) {
@@ -149,7 +150,7 @@ pub(super) fn check_text(
     let mut report = judge::judge(&input, facts, namespace, Some(enforce), now);
     // It is there, and can't be read: what is wrong with it is told.
     report.unseen.clear();
-    let refused = |f: &judge::Finding| Refused {
+    let refused = |f: &Finding| Refused {
         line: f.lines.first,
         code: f.refusal.code(),
         sentence: f.refusal.reason.to_string(),

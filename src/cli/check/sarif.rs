@@ -1,6 +1,6 @@
 //! Findings as SARIF 2.1.0 (OASIS), which code hosts show beside the lines of a change.
 
-use super::judge::{Finding, Named, Report};
+use super::report::{Finding, Named, Report};
 use aws_lc_rs::digest::{SHA256, digest};
 use perpro_core::catalogue;
 use serde_json::{Value, json};

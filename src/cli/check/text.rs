@@ -1,8 +1,9 @@
 //! Findings for people: where, what, the lines, what to do.
 
 use super::super::output::{clean, count};
-use super::judge::{Finding, Report, SECRET};
+use super::judge::SECRET;
 use super::masks::Masks;
+use super::report::{Finding, Report};
 use perpro_core::decide::refusal::Reason;
 use perpro_core::names;
 use std::borrow::Cow;

@@ -41,7 +41,7 @@ fn a_fingerprint_stays_when_lines_move() {
 }
 
 /// Where the results and notifications of SARIF say that they are.
-fn places(report: &judge::Report<'_>) -> Vec<Value> {
+fn places(report: &Report<'_>) -> Vec<Value> {
     let sarif = sarif::render(report);
     let run = &sarif["runs"][0];
     let notes = &run["invocations"][0]["toolExecutionNotifications"];

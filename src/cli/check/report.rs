@@ -1,0 +1,131 @@
+//! What was found, and where it stands in its source.
+
+use super::input::{self, File, Input};
+use super::masks::{self, Masks};
+use crate::manifest::{Lines, Node, Object};
+use perpro_core::decide::refusal::{Reason, Refusal};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(super) struct Report<'a> {
+    pub(super) findings: Vec<Finding<'a>>,
+    pub(super) problems: Vec<Problem<'a>>,
+    /// Identities, as `namespace/name`, that pods name and nobody could look at.
+    pub(super) unseen: BTreeSet<String>,
+    pub(super) files: usize,
+    /// What must not be shown of the files.
+    pub(super) masks: Masks<'a>,
+    /// Pods and pod templates, ours or not.
+    pub(super) pods: usize,
+    /// Those of them that were judged: who says that it is an agent, and where every pod is one.
+    pub(super) agents: usize,
+}
+
+/// Something that cannot be read.
+#[derive(Debug)]
+pub(super) struct Problem<'a> {
+    pub(super) file: &'a str,
+    /// `None` for the whole file.
+    pub(super) line: Option<u32>,
+    pub(super) what: &'a str,
+}
+
+/// One refusal or warning, where it stands in its source.
+#[derive(Debug)]
+pub(super) struct Finding<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+    pub(super) lines: Lines,
+    /// What somebody is told who applies it, with the path from the document on.
+    pub(super) refusal: Refusal,
+    /// Whether it would pass all the same.
+    pub(super) warning: bool,
+    pub(super) object: Named,
+}
+
+/// What the finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// An object and where it stands.
+pub(super) struct Placed<'a> {
+    pub(super) file: &'a File,
+    pub(super) object: &'a Object,
+    pub(super) namespace: String,
+}
+
+impl<'a> Report<'a> {
+    /// Of the files that could not be read, and of nothing else yet.
+    pub(super) fn of(input: &'a Input) -> Self {
+        let line = |line| Some(line).filter(|line| *line != input::WHOLE);
+        let problems = input.files.iter().flat_map(|file| {
+            let of_file = file.manifest.problems.iter();
+            of_file.map(move |p| Problem { file: &file.name, line: line(p.line), what: &p.what })
+        });
+        Self { files: input.files.len(), problems: problems.collect(), ..Self::default() }
+    }
+
+    /// With the findings as they stand in the files.
+    pub(super) fn in_order_of(mut self, input: &Input) -> Self {
+        let order: BTreeMap<_, _> =
+            input.files.iter().enumerate().map(|(i, f)| (f.name.as_str(), i)).collect();
+        self.findings.sort_by_key(|f| (order.get(f.file).copied(), f.lines.first));
+        self
+    }
+
+    /// Adds findings, whose paths begin at `below` in their object.
+    pub(super) fn tell(
+        &mut self,
+        placed: &Placed<'a>,
+        below: &str,
+        refusals: Vec<Refusal>,
+        warnings: Vec<Refusal>,
+    ) {
+        let Placed { file, object, namespace } = placed;
+        let named = Named {
+            kind: object.kind.clone(),
+            namespace: namespace.clone(),
+            name: object.name().unwrap_or_default().to_owned(),
+        };
+        let all = refusals.into_iter().map(|r| (r, false)).chain(warnings.into_iter().map(|w| (w, true)));
+        for (Refusal { path, reason }, warning) in all {
+            // What is wrong with a pod as a whole.
+            let path = if path == "object" { String::new() } else { path };
+            let path = [below, &path].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(".");
+            let mut lines = object.node.locate(&path);
+            let node = object.node.find(&path);
+            let value = node.and_then(Node::text).unwrap_or_default();
+            let is_literal = matches!(reason, Reason::LiteralCredential { .. });
+            // Something else will stand there, which may be right.
+            let is_parameter = !is_literal && object.carried.is_some() && value.contains("${");
+            if is_literal {
+                self.masks.add(&file.name, &file.text, value, variable(&path));
+                let from = node.map_or(lines.first, |node| node.line);
+                if let Some(line) = masks::line_of(&file.text, from, value, variable(&path)) {
+                    lines = Lines { first: line, last: line };
+                }
+            }
+            let path =
+                [&object.path, &path].into_iter().filter(|p| !p.is_empty()).cloned().collect::<Vec<_>>();
+            self.findings.push(Finding {
+                file: &file.name,
+                text: &file.text,
+                lines,
+                refusal: Refusal { path: path.join("."), reason },
+                warning: warning || is_parameter,
+                object: named.clone(),
+            });
+        }
+    }
+}
+
+/// Name of the environment variable whose value stands at `path`.
+fn variable(path: &str) -> &str {
+    let name = path.rsplit_once(".env[").and_then(|(_, rest)| rest.strip_suffix("].value"));
+    name.unwrap_or_default()
+}
