@@ -1,6 +1,7 @@
 //! Carries a plan out: one instance's steps in order, and what is said when one can't be made.
 
 use super::pass::{Controller, World};
+use super::recent::Recent;
 use crate::cluster::refused;
 use crate::runtime::metrics::METRICS;
 use crate::snapshot::{Key, pod_facts};
@@ -14,6 +15,7 @@ use perpro_core::decide::refusal::{Reason, Refusal, explained, summary};
 use perpro_core::model::{Account, Identity, PodFacts};
 use perpro_core::names;
 use std::ops::ControlFlow;
+use tokio::sync::Mutex;
 
 /// What became of one instance's chain: done, or stopped short and to be looked at again, at a
 /// certain time if there is one.
@@ -49,8 +51,24 @@ impl Controller {
             Step::Claim { account, pod } => return self.claim(key, world, &account, &pod).await,
             Step::Reject { pod, refusal } => return self.reject(key, world, &pod, &[refusal]).await,
             Step::MarkStale { account, since } => cluster.mark_stale(namespace, &account, since).await?,
-            Step::Bind { account, pod } => return self.bind(world, account, &pod).await,
-            Step::Ungate { pod } => return self.release(key, &pod).await,
+            Step::Bind { account, pod } => {
+                let Some(identity) = &world.identity else { return Ok(STOPPED) };
+                return once(&self.bound, account.clone(), cluster.bind(identity, &account, &pod)).await;
+            }
+            Step::Ungate { pod } => {
+                let outcome = once(&self.released, pod.uid.clone(), cluster.ungate(namespace, &pod)).await?;
+                if outcome == DONE {
+                    tracing::info!(
+                        namespace,
+                        identity = key.identity,
+                        pod = pod.name,
+                        pod_uid = pod.uid,
+                        account = pod.account,
+                        "pod released"
+                    );
+                }
+                return Ok(outcome);
+            }
             Step::ConfirmLost { pod_name, pod_uid, account } => {
                 let label = |p: &Pod| p.labels().get(names::IDENTITY_LABEL) == Some(&key.identity);
                 let live = cluster.pod(namespace, &pod_name).await?.filter(label);
@@ -89,7 +107,7 @@ impl Controller {
                 true
             }
         };
-        Ok(if done { DONE } else { STOPPED })
+        Ok(outcome(done))
     }
 
     /// Ties the account to the pod, if the live pod still is what its identity allows.
@@ -121,43 +139,7 @@ impl Controller {
                 "account claimed"
             );
         }
-        Ok(if done { DONE } else { STOPPED })
-    }
-
-    /// Binds the account to the identity's Role.
-    async fn bind(&self, world: &World, account: String, pod: &PodFacts) -> kube::Result<Outcome> {
-        let Some(identity) = &world.identity else { return Ok(STOPPED) };
-        let now = Timestamp::now();
-        if let Some(until) = self.bound.lock().await.until(&account, now) {
-            return Ok(ControlFlow::Break(Some(until)));
-        }
-        let done = self.cluster.bind(identity, &account, pod).await?;
-        if done {
-            self.bound.lock().await.written(account, now);
-        }
-        Ok(if done { DONE } else { STOPPED })
-    }
-
-    /// Opens the gate of a pod that has its power.
-    async fn release(&self, key: &Key, pod: &PodFacts) -> kube::Result<Outcome> {
-        let namespace = &key.namespace;
-        let now = Timestamp::now();
-        if let Some(until) = self.released.lock().await.until(&pod.uid, now) {
-            return Ok(ControlFlow::Break(Some(until)));
-        }
-        let done = self.cluster.ungate(namespace, pod).await?;
-        if done {
-            self.released.lock().await.written(pod.uid.clone(), now);
-            tracing::info!(
-                namespace,
-                identity = key.identity,
-                pod = pod.name,
-                pod_uid = pod.uid,
-                account = pod.account,
-                "pod released"
-            );
-        }
-        Ok(if done { DONE } else { STOPPED })
+        Ok(outcome(done))
     }
 
     /// Says why a gated pod may not start, and deletes it when its time has come.
@@ -244,6 +226,28 @@ impl Controller {
         }
         news
     }
+}
+
+/// Makes a write, unless it was made so lately that our watch may not show it yet.
+async fn once(
+    recent: &Mutex<Recent<String>>,
+    key: String,
+    write: impl Future<Output = kube::Result<bool>>,
+) -> kube::Result<Outcome> {
+    let now = Timestamp::now();
+    if let Some(until) = recent.lock().await.until(&key, now) {
+        return Ok(ControlFlow::Break(Some(until)));
+    }
+    let done = write.await?;
+    if done {
+        recent.lock().await.written(key, now);
+    }
+    Ok(outcome(done))
+}
+
+/// `done`: whether the write found the world as it was seen.
+fn outcome(done: bool) -> Outcome {
+    if done { DONE } else { STOPPED }
 }
 
 /// A reason that is no field's.
