@@ -7,40 +7,24 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// What stands between the parenthesis that was just opened and the one that closes it.
-fn inside(source: &str) -> &str {
-    let (mut depth, mut text, mut escaped) = (1, false, false);
-    for (at, c) in source.char_indices() {
+/// The arguments of a macro whose parenthesis was just opened.
+fn arguments(source: &str) -> Vec<String> {
+    let (mut depth, mut text, mut escaped, mut found) = (1, false, false, vec![String::new()]);
+    for c in source.chars() {
         match c {
             _ if escaped => escaped = false,
             '\\' if text => escaped = true,
             '"' => text = !text,
             '(' | '[' | '{' if !text => depth += 1,
             ')' | ']' | '}' if !text => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return &source[..at];
-        }
-    }
-    source
-}
-
-/// The arguments of a macro.
-fn arguments(inside: &str) -> Vec<String> {
-    let (mut depth, mut text, mut escaped, mut found) = (0, false, false, vec![String::new()]);
-    for c in inside.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if text => escaped = true,
-            '"' => text = !text,
-            '(' | '[' | '{' if !text => depth += 1,
-            ')' | ']' | '}' if !text => depth -= 1,
-            ',' if !text && depth == 0 => {
+            ',' if !text && depth == 1 => {
                 found.push(String::new());
                 continue;
             }
             _ => {}
+        }
+        if depth == 0 {
+            break;
         }
         if let Some(last) = found.last_mut() {
             last.push(c);
@@ -54,7 +38,7 @@ fn fields(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for level in ["error", "warn", "info", "debug", "trace"] {
         for after in source.split(&format!("tracing::{level}!(")).skip(1) {
-            for argument in arguments(inside(after)).iter().filter(|a| !a.starts_with('"')) {
+            for argument in arguments(after).iter().filter(|a| !a.starts_with('"')) {
                 let name = argument.split('=').next().unwrap_or_default();
                 found.insert(name.trim().trim_start_matches(['%', '?']).to_owned());
             }
