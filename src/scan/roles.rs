@@ -4,7 +4,7 @@
 //! resources.
 
 use super::listing::text;
-use perpro_core::decide::powers::power;
+use perpro_core::decide::powers::{WORKLOADS, power};
 use perpro_core::decide::refusal::Reason;
 use perpro_core::model::Permission;
 use serde_json::Value;
@@ -84,16 +84,6 @@ pub(super) struct Role {
 const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
-/// What makes pods from a template.
-const TEMPLATES: [(&str, &str); 7] = [
-    ("", "replicationcontrollers"),
-    ("apps", "daemonsets"),
-    ("apps", "deployments"),
-    ("apps", "replicasets"),
-    ("apps", "statefulsets"),
-    ("batch", "cronjobs"),
-    ("batch", "jobs"),
-];
 
 /// A rule, as it is stored.
 struct Rule {
@@ -137,7 +127,7 @@ impl Rule {
         let writes = ["create", "update", "patch"];
         let runs = unnamed
             && (self.covers("create", "", "pods")
-                || TEMPLATES.iter().any(|(group, kind)| self.covers_any(&writes, group, &[kind])));
+                || WORKLOADS.iter().any(|(group, kind)| self.covers_any(&writes, group, &[kind])));
         [
             (Power::Escalate, self.covers_any(&["escalate"], RBAC, &["roles", "clusterroles"])),
             (Power::Bind, self.covers_any(&["bind"], RBAC, &["roles", "clusterroles"])),

@@ -34,7 +34,8 @@ pub fn power(permission: &Permission) -> Result<Power, Reason> {
     let elevated = (group.is_empty() && (base == "secrets" || DOORS.contains(&resource)))
         || ((ELEVATED_GROUPS.contains(&group) || STEERING.contains(&(group, base)))
             && WRITES.contains(&verb))
-        || (WORKLOADS.contains(&(group, resource)) && ["create", "update", "patch"].contains(&verb));
+        || ((PODS.contains(&(group, resource)) || WORKLOADS.contains(&(group, resource)))
+            && ["create", "update", "patch"].contains(&verb));
     Ok(if elevated { Power::Elevated } else { Power::Ordinary })
 }
 
@@ -47,10 +48,10 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 const ELEVATED_GROUPS: [&str; 4] =
     ["rbac.authorization.k8s.io", "admissionregistration.k8s.io", "certificates.k8s.io", "perpro.dev"];
 
-/// Resources that hold a pod template. Updating one runs any image just as creating one does.
-const WORKLOADS: [(&str, &str); 9] = [
-    ("", "pods"),
-    ("", "podtemplates"),
+/// A pod, and a template of one. Updating either runs any image just as creating it does.
+const PODS: [(&str, &str); 2] = [("", "pods"), ("", "podtemplates")];
+/// What makes pods of a template that it holds, as API group and resource. The same goes for its updates.
+pub const WORKLOADS: [(&str, &str); 7] = [
     ("", "replicationcontrollers"),
     ("apps", "daemonsets"),
     ("apps", "deployments"),
@@ -149,7 +150,9 @@ mod tests {
             assert_eq!(power(&permission), Ok(Power::Elevated), "{permission:?}");
         }
         let doors = DOORS.iter().map(|door| ("", *door));
-        for elevated in doors.chain(WORKLOADS).chain(STEERING).chain([("", "secrets")]).map(spelled) {
+        for elevated in
+            doors.chain(PODS).chain(WORKLOADS).chain(STEERING).chain([("", "secrets")]).map(spelled)
+        {
             assert!(listed.contains(&elevated), "{elevated}");
         }
     }
