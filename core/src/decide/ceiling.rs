@@ -226,8 +226,8 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::AgentPolicySpec;
     use rstest::rstest;
+    use serde_json::json;
 
     fn rule(group: &str, resource: &str, verbs: &[&str]) -> PermissionRule {
         PermissionRule {
@@ -239,26 +239,8 @@ mod tests {
     }
 
     fn policy(name: &str, namespaces: &[&str], permissions: Vec<PermissionRule>) -> AgentPolicy {
-        AgentPolicy::new(
-            name,
-            AgentPolicySpec {
-                namespaces: namespaces.iter().map(|n| (*n).to_owned()).collect(),
-                permissions,
-                elevated_permissions: vec![],
-                image_pull_secrets: None,
-                break_glass_groups: vec![],
-                max_instances: 1000,
-                kubernetes_token_seconds: 900,
-                drain_seconds: 30,
-                owners: None,
-                max_lifetime_days: 365,
-                images: None,
-                stale_seconds: 900,
-                injectors: vec![],
-                exceptions: vec![],
-                literal_credentials: LiteralCredentials::Warn,
-            },
-        )
+        let spec = json!({"namespaces": namespaces, "permissions": permissions});
+        AgentPolicy::new(name, serde_json::from_value(spec).unwrap())
     }
 
     fn clip(policies: &[AgentPolicy], wanted: &PermissionRule) -> Clipped {

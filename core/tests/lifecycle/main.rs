@@ -10,13 +10,11 @@ mod up;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use perpro_core::api::{
-    AgentIdentitySpec, AgentPolicy, AgentPolicySpec, Authorization, LiteralCredentials, Owner, OwnerKind,
-    PermissionRule,
-};
+use perpro_core::api::{AgentIdentitySpec, AgentPolicy, Authorization, Owner, OwnerKind, PermissionRule};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::lifecycle::{Observed, Plan, Step, plan};
 use perpro_core::model::{Account, Author, Binding, Claim, Identity, PodFacts};
+use serde_json::json;
 
 const ACCOUNT: &str = "aid-bot-0123456789";
 
@@ -61,23 +59,7 @@ impl World {
             secrets: vec![],
             containers: vec![],
         };
-        let policy = AgentPolicySpec {
-            namespaces: vec!["ns".into()],
-            permissions: vec![rule()],
-            elevated_permissions: vec![],
-            image_pull_secrets: None,
-            break_glass_groups: vec![],
-            max_instances: 10,
-            kubernetes_token_seconds: 900,
-            drain_seconds: 30,
-            owners: None,
-            max_lifetime_days: 365,
-            images: None,
-            stale_seconds: 900,
-            injectors: vec![],
-            exceptions: vec![],
-            literal_credentials: LiteralCredentials::Warn,
-        };
+        let policy = json!({"namespaces": ["ns"], "permissions": [rule()], "maxInstances": 10});
         Self {
             governed: true,
             identity: Some(Identity {
@@ -98,7 +80,7 @@ impl World {
                 }),
                 spec,
             }),
-            policy: AgentPolicy::new("policy", policy),
+            policy: AgentPolicy::new("policy", serde_json::from_value(policy).unwrap()),
             role: Some(vec![rule()]),
             pods: vec![PodFacts {
                 name: "pod".into(),

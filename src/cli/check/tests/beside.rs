@@ -2,29 +2,18 @@
 
 use super::*;
 
-const OWNER: &str = "\
-apiVersion: perpro.dev/v1alpha1
-kind: AgentIdentity
-metadata: {name: feedback-reader}
-spec:
-  owner: {kind: User, name: jane@example.com}
-  expiresAt: \"2027-01-01T00:00:00Z\"
-  justification: Reads feedback.
-  secrets:
-  - {name: llm-keys, rotateBy: \"2027-01-01T00:00:00Z\"}
-";
-
 #[test]
 fn a_pod_without_identity_that_names_an_agents_secret_is_warned_of() {
+    let owner = format!("{IDENTITY}  secrets:\n  - {{name: llm-keys, rotateBy: \"2027-01-01T00:00:00Z\"}}\n");
     let plain = DEPLOYMENT.replace("perpro.dev/identity: feedback-reader", "app: a");
-    let of = |namespace: &str, plain: &str| found(&[("id.yaml", OWNER), ("d.yaml", plain)], namespace, None);
+    let of = |namespace: &str, plain: &str| found(&[("id.yaml", &owner), ("d.yaml", plain)], namespace, None);
     assert_eq!(of("default", &plain), [vec![], vec![("AID096".to_owned(), 16)]]);
     let elsewhere = plain.replace("metadata:\n  name", "metadata:\n  namespace: other\n  name");
     assert_eq!(of("default", &elsewhere), [vec![], vec![]]);
     assert_eq!(of("kube-system", &plain), [vec![], vec![]]);
     let own = plain.replace("llm-keys", "other");
     assert_eq!(of("default", &own), [vec![], vec![]]);
-    let told = told(&[("id.yaml", OWNER), ("d.yaml", &plain)]);
+    let told = told(&[("id.yaml", &owner), ("d.yaml", &plain)]);
     assert!(
         told.contains("d.yaml:16  AID096  warning: use another Secret than \"llm-keys\", or run this pod under AgentIdentity \"feedback-reader\""),
         "{told}"
