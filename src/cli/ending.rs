@@ -4,7 +4,6 @@ use super::instance::{Instance, Instances};
 use super::output::{Table, count, print};
 use super::subject::Subject;
 use crate::cluster::{Cluster, Selection, describe, is_forbidden};
-use jiff::SignedDuration;
 use perpro_core::names;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,21 +12,6 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Longest wait for the list of instances before the power is taken: it must not hold that up.
 const LOOK: Duration = Duration::from_secs(3);
-
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct Timeout {
-    /// How long to wait until power is gone, such as 60s or 2m; 0s does not wait.
-    #[arg(long, default_value = "60s", value_name = "DURATION")]
-    timeout: SignedDuration,
-}
-
-impl Timeout {
-    /// The moment at which waiting is over.
-    pub(super) fn deadline(self) -> Instant {
-        let now = Instant::now();
-        now.checked_add(self.timeout.unsigned_abs()).unwrap_or(now)
-    }
-}
 
 /// An identity whose power ends.
 pub(super) struct Ending<'a> {

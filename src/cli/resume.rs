@@ -1,9 +1,7 @@
 //! `perpro resume`
 
-use super::connection::Connection;
-use super::ending::Timeout;
 use super::output::print;
-use super::subject::{Subject, refused};
+use super::subject::{About, Subject, refused};
 use crate::cluster::Cluster;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use perpro_core::api::AgentIdentity;
@@ -15,20 +13,14 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Name of the AgentIdentity.
-    name: String,
     #[command(flatten)]
-    timeout: Timeout,
-    #[command(flatten)]
-    connection: Connection,
+    about: About,
 }
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let (name, timeout) = (self.name, self.timeout);
-        self.connection.run(async move |cluster, namespace| {
-            let subject = Subject::find(&cluster, &namespace, &name).await?;
-            let resumed = cluster.resume_identity(&namespace, &name).await;
+        self.about.run(async move |cluster, subject, timeout| {
+            let resumed = cluster.resume_identity(&subject.namespace, &subject.name).await;
             let resumed = resumed.map_err(|e| refused("resume", &subject, &e))?;
             let was = if subject.object.spec.suspended { "is resumed" } else { "was not suspended" };
             print(&format!("{subject} {was}\n"))?;

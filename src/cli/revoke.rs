@@ -1,36 +1,30 @@
 //! `perpro revoke`
 
-use super::connection::Connection;
-use super::ending::{Ending, Timeout};
+use super::ending::Ending;
 use super::output::{count, print};
-use super::subject::{Subject, refused};
+use super::subject::{About, Subject, refused};
 use anyhow::bail;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Name of the AgentIdentity.
-    name: String,
     /// Don't ask.
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    timeout: Timeout,
-    #[command(flatten)]
-    connection: Connection,
+    about: About,
 }
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let (name, yes, timeout) = (self.name, self.yes, self.timeout);
+        let yes = self.yes;
         if !yes && !std::io::stdin().is_terminal() {
             bail!(
                 "revoke deletes the AgentIdentity for good: pass --yes where nobody can be asked, or use suspend"
             );
         }
-        self.connection.run(async move |cluster, namespace| {
-            let subject = Subject::find(&cluster, &namespace, &name).await?;
+        self.about.run(async move |cluster, subject, timeout| {
             let ending = Ending::of(&cluster, &subject);
             let before = ending.live().await;
             if !yes {
@@ -41,7 +35,7 @@ impl Args {
                 }
             }
             let uid = subject.object.metadata.uid.clone().unwrap_or_default();
-            let revoked = cluster.revoke_identity(&namespace, &name, &uid).await;
+            let revoked = cluster.revoke_identity(&subject.namespace, &subject.name, &uid).await;
             revoked.map_err(|e| refused("revoke", &subject, &e))?;
             print(&format!("{subject} is deleted: no new pod of it starts\n"))?;
             ending.wait(before, timeout.deadline()).await

@@ -1,9 +1,52 @@
 //! The AgentIdentity that a command is about.
 
+use super::connection::Connection;
 use crate::cluster::{Cluster, describe};
 use anyhow::{Context, anyhow};
+use jiff::SignedDuration;
 use perpro_core::api::AgentIdentity;
 use std::fmt;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(super) struct About {
+    /// Name of the AgentIdentity.
+    name: String,
+    #[command(flatten)]
+    timeout: Timeout,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl About {
+    /// Connects, reads the identity and does `work` with it.
+    pub(super) fn run(
+        self,
+        work: impl AsyncFnOnce(Cluster, Subject, Timeout) -> anyhow::Result<ExitCode>,
+    ) -> anyhow::Result<ExitCode> {
+        let Self { name, timeout, connection } = self;
+        connection.run(async move |cluster, namespace| {
+            let subject = Subject::find(&cluster, &namespace, &name).await?;
+            work(cluster, subject, timeout).await
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Timeout {
+    /// How long to wait until power is gone, such as 60s or 2m; 0s does not wait.
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    timeout: SignedDuration,
+}
+
+impl Timeout {
+    /// The moment at which waiting is over.
+    pub(super) fn deadline(self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.timeout.unsigned_abs()).unwrap_or(now)
+    }
+}
 
 /// An identity that exists.
 pub(super) struct Subject {
