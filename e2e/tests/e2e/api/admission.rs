@@ -194,8 +194,7 @@ async fn where_only_agents_are_governed_plain_pods_are_left_alone() {
     assert_eq!(account_of(&plain), "default");
     assert!(!gated(&plain));
     world.rejects(&pod(json!({"metadata": {"labels": {names::AGENT_LABEL: "true"}}})), "AID001").await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
 }
 
 #[tokio::test]

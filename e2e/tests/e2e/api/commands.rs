@@ -1,7 +1,7 @@
 //! The commands for people, as the real program against a real API server.
 
 use crate::common::perpro::Said;
-use crate::common::{World, account_of, agent, gated, uid, when};
+use crate::common::{World, agent, gated, uid, when};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
@@ -21,8 +21,7 @@ use serde_json::{Value, json};
 async fn running() -> (World, String) {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     (world, account)
 }
 

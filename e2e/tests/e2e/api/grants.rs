@@ -1,6 +1,6 @@
 //! Who may write an identity: its author holds what it grants, narrowing needs nothing.
 
-use crate::common::{World, account_of, agent, merge, message, usual_spec, when};
+use crate::common::{World, merge, message, usual_spec, when};
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use perpro_core::api::{AgentIdentity, AgentPolicy};
@@ -141,8 +141,7 @@ async fn narrowing_and_suspending_need_nothing_and_keep_the_author() {
     let world = World::new("all").await;
     let jane = author(&world, "jane").await;
     world.apply_as(&jane, "bot", spec(json!({}))).await.unwrap();
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     let clerk = clerk(&world).await;
     for change in [
         json!({"spec": {"contacts": ["#on-call"]}}),
@@ -212,8 +211,7 @@ async fn an_author_who_leaves_takes_nothing_away_and_can_give_nothing_more() {
     let clerk = clerk(&world).await;
     // A new generation, nothing new in it.
     patch(&world, &clerk, json!({"spec": {"expiresAt": "2035-01-01T00:00:00Z"}})).await.unwrap();
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     assert!(world.may(&account, "get", "configmaps").await);
 }
 

@@ -1,6 +1,6 @@
 //! Identities and policies: what is refused, what is withheld, who owns a Secret.
 
-use crate::common::{World, account_of, agent};
+use crate::common::{World, agent};
 use kube::api::{DeleteParams, ListParams};
 use perpro_core::api::AgentPolicy;
 use serde_json::{Value, json};
@@ -100,8 +100,7 @@ async fn what_a_lower_ceiling_cuts_is_withheld_and_told() {
         withheld.iter().map(|w| (w.resource.as_str(), w.verbs.join(","), &w.reason[..6])).collect();
     assert_eq!(told, [("configmaps", "delete".into(), "AID034"), ("secrets", "get".into(), "AID033")]);
 
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     assert!(world.may(&account, "get", "configmaps").await);
     assert!(!world.may(&account, "delete", "configmaps").await);
     assert!(!world.may(&account, "get", "secrets").await);
@@ -113,8 +112,7 @@ async fn a_narrower_ceiling_cuts_running_pods_and_none_leaves_nothing() {
     let world = World::new("all").await;
     let both = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]);
     world.identity("bot", json!({"permissions": both})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     assert!(world.may(&account, "list", "configmaps").await);
 
     world.set_policy(&[json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]})]).await;

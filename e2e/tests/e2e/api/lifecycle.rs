@@ -12,8 +12,7 @@ use serde_json::json;
 async fn running() -> (World, String) {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     assert!(world.may(&account, "get", "configmaps").await);
     (world, account)
 }
@@ -37,8 +36,7 @@ async fn a_suspended_identity_ends_its_pods_and_a_resumed_one_starts_new_ones() 
 
     world.patch_identity("bot", json!({"suspended": false})).await;
     world.condition("bot", "Ready", "True", "Ready").await;
-    world.accepts(&agent(json!({}))).await;
-    assert_ne!(account_of(&world.released("pod").await), account);
+    assert_ne!(world.released_agent().await, account);
 }
 
 #[tokio::test]
@@ -81,8 +79,7 @@ async fn a_deleted_identity_ends_its_pods_and_its_namesake_gives_them_nothing() 
     world.identities().delete("bot", &DeleteParams::default()).await.unwrap();
     world.identity("bot", json!({})).await;
     all_ends(&world, &account).await;
-    world.accepts(&agent(json!({}))).await;
-    let new = account_of(&world.released("pod").await);
+    let new = world.released_agent().await;
     assert_ne!(new, account);
     assert!(world.may(&new, "get", "configmaps").await);
 }
@@ -182,8 +179,7 @@ async fn a_running_pod_keeps_what_is_listed_no_more_only_for_a_while() {
     let rule = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]});
     world.set_ceiling(json!({"staleSeconds": 3600, "permissions": [rule]})).await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     let stale = async || {
         let account = world.accounts().get(&account).await.unwrap();
         account.metadata.annotations.unwrap_or_default().contains_key(names::STALE_SINCE)
@@ -201,8 +197,7 @@ async fn a_running_pod_keeps_what_is_listed_no_more_only_for_a_while() {
     world.patch_identity("bot", containers(json!([]))).await;
     world.set_ceiling(json!({"staleSeconds": 1, "permissions": [rule]})).await;
     all_ends(&world, &account).await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
 }
 
 #[tokio::test]

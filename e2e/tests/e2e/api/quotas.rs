@@ -72,8 +72,7 @@ async fn a_full_quota_of_accounts_refuses_the_pod_by_name_until_it_is_raised() {
     is_told(&world, "ReplicaSet", "web").await;
 
     allow(&world, ACCOUNTS, 10).await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
     world
         .eventually("the ReplicaSet should get its pod", async || {
             let pods = world.pods().list(&ListParams::default().labels("app=web")).await.unwrap().items;

@@ -67,8 +67,7 @@ async fn rubbish_is_refused_and_makes_no_account() {
     }
     assert_eq!(status(&client, "/other", vec![]).await, 404);
     assert!(world.instance_accounts().await.is_empty());
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
 }
 
 #[tokio::test]
@@ -81,8 +80,7 @@ async fn a_body_that_never_ends_is_given_up_before_the_api_server_would_and_hold
         tokio::task::spawn_blocking(|| begins_a_body(client)).await.unwrap()
     }));
     let others = async {
-        world.accepts(&agent(json!({}))).await;
-        world.released("pod").await;
+        world.released_agent().await;
     };
     let (given_up, ()) = futures::join!(endless, others);
     for answer in given_up {

@@ -72,8 +72,7 @@ async fn the_way_of_a_pod_can_be_counted() {
         [Page::of(&world, HostProcess::Webhook).await, Page::of(&world, HostProcess::Controller).await];
     world.rejects(&agent(json!({})), "AID002").await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
     // Not by deleting the pod: garbage collection would race with us for its account.
     world.patch_identity("bot", json!({"suspended": true})).await;
     world.gone(world.pods(), "pod").await;
@@ -92,8 +91,7 @@ async fn the_way_of_a_pod_can_be_counted() {
 async fn each_process_says_what_it_knows_and_nothing_undocumented() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
     let webhook = Page::of(&world, HostProcess::Webhook).await;
     let controller = Page::of(&world, HostProcess::Controller).await;
     let seen: BTreeSet<_> = webhook.names().into_iter().chain(controller.names()).collect();
@@ -128,8 +126,7 @@ async fn the_logs_name_the_pod_and_neither_secrets_nor_people() {
     let person = format!("{}@people.example", world.namespace);
     world.identity("bot", json!({"owner": {"kind": "User", "name": person}, "contacts": [person]})).await;
     world.rejects(&agent(json!({"spec": {"hostPID": true}})), "AID004").await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
     world.patch_identity("bot", json!({"suspended": true})).await;
     world.gone(world.pods(), "pod").await;
     world.rejects(&agent(json!({})), "AID006").await;

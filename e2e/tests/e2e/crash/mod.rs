@@ -94,8 +94,7 @@ async fn a_controller_that_dies_at_any_write_on_the_way_down_leaves_nothing() {
             println!("{point}");
             let world = World::new("all").await;
             world.identity("bot", json!({})).await;
-            world.accepts(&agent(json!({}))).await;
-            let account = account_of(&world.released("pod").await);
+            let account = world.released_agent().await;
             doomed_controller(&world, &point).await;
             world.patch_identity("bot", json!({"suspended": true})).await;
             after_the_crash(&world).await;
@@ -283,8 +282,7 @@ async fn with_the_webhook_down_agents_are_refused_and_all_else_goes_on() {
     let world = World::new("agents").await;
     let processes = HostProcesses::of(&world.cluster);
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     let rules = json!([{"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": [], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["pods"], "resourceNames": [], "verbs": ["get"]}]);
     world.grant("jane@example.com", rules).await;
@@ -357,8 +355,7 @@ async fn an_agent_is_suspended_with_all_of_perpro_down_and_who_asked_is_told_tha
     let world = World::new("all").await;
     let processes = HostProcesses::of(&world.cluster);
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     for process in [HostProcess::Webhook, HostProcess::Controller] {
         processes.kill(process).await.unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::free_the_lease;
 use crate::api::actors::{Actor, Guard};
-use crate::common::{World, account_of, agent, pod, when};
+use crate::common::{World, pod, when};
 use perpro_e2e::install::{HostProcess, HostProcesses};
 use serde_json::{Value, json};
 
@@ -18,8 +18,7 @@ async fn with_perpro_down_pods_without_identity_are_kept_off_agents_all_the_same
     let world = World::new("agents").await;
     let processes = HostProcesses::of(&world.cluster);
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     world.condition("bot", "SecretsExclusive", "True", "Exclusive").await;
     let admin = Actor::admin(&world);
     let path = world.path("v1", "pods");

@@ -3,7 +3,7 @@
 //! nobody, and save nobody from his end.
 
 use super::free_the_lease;
-use crate::common::{World, account_of, agent, usual_spec, when};
+use crate::common::{World, agent, usual_spec, when};
 use perpro_core::names;
 use perpro_e2e::install::{HostProcess, HostProcesses};
 use serde_json::{Value, json};
@@ -45,8 +45,7 @@ async fn an_object_that_parsers_refuse_stops_nobody_and_ends_like_any_other() {
     assert!(refused.contains("AID034"), "{refused}");
 
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     let labelled = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "evil", "labels": {names::IDENTITY_LABEL: "x"}}});
     send(&stranger, "POST", &core(&stranger, "serviceaccounts"), labelled).await.unwrap();

@@ -130,8 +130,7 @@ async fn a_controller_that_leads_ends_when_its_place_is_taken() {
     let world = World::new("all").await;
     let processes = HostProcesses::of(&world.cluster);
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     prepare(&world);
     let log = uninstall(&world, &[]).await;
     assert!(log.contains("nothing is left"), "{log}");

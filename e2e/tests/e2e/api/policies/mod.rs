@@ -11,7 +11,7 @@ mod subjects;
 mod tokens;
 pub mod uses;
 
-use crate::common::{World, account_of, agent};
+use crate::common::World;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
@@ -24,8 +24,7 @@ const RBAC: &str = "rbac.authorization.k8s.io/v1";
 async fn running() -> (World, String) {
     let world = World::new("all").await;
     world.identity("bot", json!({"permissions": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "update"]}]})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     (world, account)
 }
 

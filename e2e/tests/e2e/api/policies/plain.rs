@@ -123,8 +123,7 @@ async fn a_pod_without_identity_is_kept_off_an_agents_secret_in_every_field() {
         "AID096 spec.volumes: use another Secret than \"crm\", or run this pod under AgentIdentity \"bot\"";
     assert!(error.contains(said), "{error}");
     // The agent itself.
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
 }
 
 #[tokio::test]
@@ -161,8 +160,7 @@ async fn a_secret_that_pods_without_identity_name_is_claimed_when_the_last_of_th
     let path = world.path("v1", "pods");
     let admin = Actor::admin(&world);
     admin.may("POST", &path, plain("old-3", volume.clone())).await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
 
     let now = DeleteParams::default().grace_period(0);
     world.pods().delete("old-1", &now).await.unwrap();
@@ -234,8 +232,7 @@ async fn a_pod_without_identity_runs_under_no_agents_account_wherever_it_is() {
 #[ignore = "needs a cluster"]
 async fn what_a_governed_namespace_says_is_perpros_and_goes_with_the_label() {
     let world = beside_agents().await;
-    world.accepts(&agent(json!({}))).await;
-    world.released("pod").await;
+    world.released_agent().await;
     world
         .eventually("the numbers should be told", async || {
             let status = world.governed().await.unwrap()["status"].clone();

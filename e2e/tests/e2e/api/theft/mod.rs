@@ -115,8 +115,7 @@ fn with(mut object: Value, change: Value) -> Value {
 async fn agents() -> (World, String, String) {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;
-    world.accepts(&agent(json!({}))).await;
-    let account = account_of(&world.released("pod").await);
+    let account = world.released_agent().await;
     world.no_more_bindings().await;
     let gated = world.accepts(&agent(json!({"metadata": {"name": "gated"}}))).await;
     let gated = account_of(&gated);
