@@ -11,7 +11,7 @@ use perpro_core::api::{AgentIdentityStatus, AgentPolicy};
 use perpro_core::decide::admit::{self, Context};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::grant::{self, Question};
-use perpro_core::decide::lifecycle::{self, Observed, Plan, Step};
+use perpro_core::decide::lifecycle::{self, Observed, Plan};
 use perpro_core::decide::pod::AgentPod;
 use perpro_core::decide::refusal::Refusal;
 use perpro_core::decide::status;
@@ -99,12 +99,12 @@ impl Controller {
         if self.instances.terminating(&key.namespace) {
             // Nothing can be created there, and the namespace controller deletes the rest.
             plan.role = None;
-            plan.chains.retain(|chain| !chain.iter().any(Step::gives_power));
+            plan.give_nothing();
         }
         if authorized.is_err() {
             // What the author holds is not known: nobody starts, and the Role stays as it is unless the
             // identity is over. Ends never wait for an answer.
-            plan.chains.retain(|chain| !chain.iter().any(Step::gives_power));
+            plan.give_nothing();
             plan.role = plan.role.filter(Vec::is_empty);
         }
         let world = &world;
@@ -114,7 +114,7 @@ impl Controller {
         };
         if role.is_err() {
             // Nobody starts with a Role that is not written; ends never wait for it.
-            plan.chains.retain(|chain| !chain.iter().any(Step::gives_power));
+            plan.give_nothing();
             plan.role_refused = role.as_ref().err().and_then(refused);
             if let (Some(identity), Some(said)) = (&world.identity, &plan.role_refused) {
                 self.tell_of_role(key, identity, said).await;

@@ -142,8 +142,7 @@ impl Step {
     }
 
     /// Whether the step brings an instance closer to running.
-    #[must_use]
-    pub fn gives_power(&self) -> bool {
+    fn gives_power(&self) -> bool {
         matches!(self, Self::Claim { .. } | Self::Bind { .. } | Self::Ungate { .. })
     }
 }
@@ -337,6 +336,11 @@ fn delete_pod(pod: &PodFacts) -> Option<Step> {
 }
 
 impl Plan {
+    /// Leaves out what brings instances closer to running; what ends them stays.
+    pub fn give_nothing(&mut self) {
+        self.chains.retain(|chain| !chain.iter().any(Step::gives_power));
+    }
+
     fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |w| w.min(at)));
     }
