@@ -58,14 +58,7 @@ impl Controller {
             Step::Ungate { pod } => {
                 let outcome = once(&self.released, pod.uid.clone(), cluster.ungate(namespace, &pod)).await?;
                 if outcome == DONE {
-                    tracing::info!(
-                        namespace,
-                        identity = key.identity,
-                        pod = pod.name,
-                        pod_uid = pod.uid,
-                        account = pod.account,
-                        "pod released"
-                    );
+                    log(key, &pod, "pod released");
                 }
                 return Ok(outcome);
             }
@@ -130,14 +123,7 @@ impl Controller {
         let done = self.cluster.claim_account(&key.namespace, account, pod).await?;
         if done {
             self.rejected.lock().await.passed(key);
-            tracing::info!(
-                namespace = key.namespace,
-                identity = key.identity,
-                pod = pod.name,
-                pod_uid = pod.uid,
-                account = account.name,
-                "account claimed"
-            );
+            log(key, pod, "account claimed");
         }
         Ok(outcome(done))
     }
@@ -156,14 +142,7 @@ impl Controller {
         }
         // It never ran, so it needs no grace.
         self.cluster.delete_pod(&key.namespace, &pod.name, &pod.uid, 0).await?;
-        tracing::info!(
-            namespace = key.namespace,
-            identity = key.identity,
-            pod = pod.name,
-            pod_uid = pod.uid,
-            account = pod.account,
-            "rejected pod deleted"
-        );
+        log(key, pod, "rejected pod deleted");
         Ok(STOPPED)
     }
 
@@ -248,6 +227,18 @@ async fn once(
 /// `done`: whether the write found the world as it was seen.
 fn outcome(done: bool) -> Outcome {
     if done { DONE } else { STOPPED }
+}
+
+/// Logs what became of a pod.
+fn log(key: &Key, pod: &PodFacts, what: &'static str) {
+    tracing::info!(
+        namespace = key.namespace,
+        identity = key.identity,
+        pod = pod.name,
+        pod_uid = pod.uid,
+        account = pod.account,
+        "{what}"
+    );
 }
 
 /// A reason that is no field's.
