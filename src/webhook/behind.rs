@@ -21,14 +21,16 @@ pub(super) struct Behind {
     pub(super) seen_identities: Value,
     pub(super) identities: Value,
     pub(super) pods: Value,
+    pub(super) accounts: Value,
     /// The answer to whether somebody may do something, given the attributes.
     pub(super) review: fn(&Value) -> Result<Value, StatusCode>,
 }
 
 impl Default for Behind {
     fn default() -> Self {
-        let [seen_policies, policies, seen_identities, identities, pods] = [(); 5].map(|()| json!([]));
-        Self { seen_policies, policies, seen_identities, identities, pods, review: allowed }
+        let [seen_policies, policies, seen_identities, identities, pods, accounts] =
+            [(); 6].map(|()| json!([]));
+        Self { seen_policies, policies, seen_identities, identities, pods, accounts, review: allowed }
     }
 }
 
@@ -83,6 +85,8 @@ async fn answer(State((behind, seen)): State<(Behind, Arc<AtomicBool>)>, request
         if now { behind.identities } else { behind.seen_identities }
     } else if path.contains("/pods/") {
         behind.pods
+    } else if path.ends_with("/serviceaccounts") {
+        behind.accounts
     } else {
         json!([])
     };

@@ -4,12 +4,13 @@ use super::Webhook;
 use super::answer::Answer;
 use super::review::{Request, Review, Subject};
 use crate::cluster::{self, describe};
+use crate::snapshot::Key;
 use jiff::Timestamp;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
 use perpro_core::decide::ceiling::Ceiling;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::decide::{grant, widening};
-use perpro_core::model::Author;
+use perpro_core::model::{Author, Identity, IdentityEnd};
 use perpro_core::names;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,17 +69,18 @@ impl Webhook {
     /// author does not hold.
     pub(super) async fn judge_identity(&self, review: &Review<'_>) -> Answer {
         let request = &review.request;
+        let now = Timestamp::now();
+        let farewell = self.farewell(request, now);
         if request.operation == "DELETE" {
-            return Answer { warnings: farewell(request).into_iter().collect(), ..Answer::default() };
+            return Answer { warnings: farewell.into_iter().collect(), ..Answer::default() };
         }
         let Some(edit) = Edit::of(request) else { return Answer::unreadable() };
         if edit.narrows() {
-            return Answer::default();
+            return Answer { warnings: farewell.into_iter().collect(), ..Answer::default() };
         }
         if !self.readiness.get() {
             return Answer::refuse(Refusal::at("spec", self.not_ready()));
         }
-        let now = Timestamp::now();
         let judge = |policies: &mut dyn Iterator<Item = &AgentPolicy>| {
             grant::judge(&edit.new.spec, &Ceiling::of(&request.namespace, policies), now)
         };
@@ -91,8 +93,31 @@ impl Webhook {
             }
         }
         refusals.extend(self.author_lacks(request, &edit.new).await);
+        warnings.extend(farewell);
         let answer = Answer { refusals, warnings, ..Answer::default() };
         logged(request, answer)
+    }
+
+    /// What ends with this write, for those who did not expect it.
+    fn farewell(&self, request: &Request<'_>, now: Timestamp) -> Option<Refusal> {
+        let read = |object: &Value| Identity::from_object(&AgentIdentity::deserialize(object).ok()?);
+        let policies = self.snapshot.policies();
+        let ceiling = Ceiling::of(&request.namespace, policies.iter().map(AsRef::as_ref));
+        let old = read(&request.old_object).filter(|old| ceiling.ended(old, now).is_none())?;
+        let end = match &*request.operation {
+            "DELETE" => IdentityEnd::Deleted,
+            _ => ceiling.ended(&read(&request.object)?, now)?,
+        };
+        let path = match end {
+            IdentityEnd::Deleted => "metadata.name",
+            IdentityEnd::Suspended => "spec.suspended",
+            IdentityEnd::Expired => "spec.expiresAt",
+        };
+        // Not from the status, which is written a while after.
+        let accounts = self.snapshot.accounts(&Key { namespace: old.namespace, identity: old.name.clone() });
+        let instances = accounts.iter().filter(|a| a.claim.is_some() && !a.deleting).count();
+        let reason = Reason::EndsInstances { identity: old.name, end, instances };
+        (instances > 0).then(|| Refusal::at(path, reason))
     }
 
     async fn author_lacks(&self, request: &Request<'_>, identity: &AgentIdentity) -> Vec<Refusal> {
@@ -125,14 +150,6 @@ fn record(object: &mut Value, author: Option<&Author>) {
         annotations.insert(names::AUTHOR.to_owned(), json!(user));
         annotations.insert(names::AUTHOR_GROUPS.to_owned(), json!(groups.join("\n")));
     }
-}
-
-/// What deleting an identity does, for those who did not expect it.
-fn farewell(request: &Request<'_>) -> Option<Refusal> {
-    let old: AgentIdentity = AgentIdentity::deserialize(&*request.old_object).ok()?;
-    let instances = old.status?.instances.filter(|n| *n > 0)?;
-    let reason = Reason::EndsInstances { identity: request.name.clone(), instances };
-    Some(Refusal::at("metadata.name", reason))
 }
 
 fn logged(request: &Request<'_>, answer: Answer) -> Answer {
@@ -180,13 +197,80 @@ mod tests {
     }
 
     async fn codes_of(behind: Behind, operation: &str, old: &Value, new: &Value) -> Vec<&'static str> {
+        let answer = answer(behind, operation, old, new).await;
+        answer.refusals.iter().chain(&answer.warnings).map(Refusal::code).collect()
+    }
+
+    async fn answer(behind: Behind, operation: &str, old: &Value, new: &Value) -> Answer {
         let webhook = behind.webhook().await;
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1",
             "kind": {"group": names::GROUP, "version": names::VERSION, "kind": "AgentIdentity"}, "namespace": "ns",
             "operation": operation, "name": "bot", "userInfo": {"username": "joe"}, "object": new, "oldObject": old}});
         let review = serde_json::to_vec(&review).unwrap();
-        let answer = webhook.judge_identity(&Review::parse(&review, &SUBJECT).unwrap()).await;
-        answer.refusals.iter().chain(&answer.warnings).map(Refusal::code).collect()
+        webhook.judge_identity(&Review::parse(&review, &SUBJECT).unwrap()).await
+    }
+
+    /// What is said of it as it was stored, with these accounts of its own.
+    async fn told(accounts: Value, operation: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut old = identity(Some("jane"));
+        json_patch::merge(
+            &mut old["metadata"],
+            &json!({"uid": "u", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}),
+        );
+        let mut new = old.clone();
+        change(&mut new);
+        let answer = answer(Behind { accounts, ..Behind::default() }, operation, &old, &new).await;
+        answer.warnings.iter().map(ToString::to_string).collect()
+    }
+
+    /// Accounts of it: that many claimed, and one that is not.
+    fn accounts(claimed: usize) -> Value {
+        let account = |i: usize| {
+            let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
+                "name": format!("aid-bot-000000000{i}"), "namespace": "ns", "uid": "a", "resourceVersion": "1",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "labels": {names::IDENTITY_LABEL: "bot", names::MANAGED_BY: names::MANAGER}}});
+            if i > 0 {
+                account["metadata"]["annotations"] =
+                    json!({names::CLAIMED_BY: "p", names::CLAIMED_BY_UID: "p"});
+            }
+            account
+        };
+        (0..=claimed).map(account).collect()
+    }
+
+    #[tokio::test]
+    async fn who_ends_an_identity_in_whatever_way_is_told_how_many_pods_end_and_how_soon() {
+        let past = |i: &mut Value| i["spec"]["expiresAt"] = json!("2020-01-01T00:00:00Z");
+        let suspended = |i: &mut Value| i["spec"]["suspended"] = json!(true);
+        let begin = "AID056 spec.expiresAt: setting expiresAt of AgentIdentity \"bot\" to the past takes the power of its";
+        let end = "within 30 s; set a later one to start new ones";
+        assert_eq!(
+            [told(accounts(2), "UPDATE", past).await, told(accounts(1), "UPDATE", past).await].concat(),
+            [
+                format!("{begin} 2 pods at once, and ends them {end}"),
+                format!("{begin} pod at once, and ends it {end}")
+            ]
+        );
+        assert!(
+            told(accounts(1), "UPDATE", suspended).await[0].starts_with("AID056 spec.suspended: suspending ")
+        );
+        assert!(
+            told(accounts(1), "DELETE", |new| *new = json!(null)).await[0]
+                .starts_with("AID056 metadata.name: deleting ")
+        );
+        let renamed = |i: &mut Value| {
+            suspended(i);
+            i["spec"]["owner"]["name"] = json!("joe");
+        };
+        let all = told(accounts(1), "UPDATE", renamed).await;
+        assert!(all.iter().any(|told| told.starts_with("AID056 ")), "an edit that widens too: {all:?}");
+        // None runs; or it goes on.
+        assert_eq!(told(accounts(0), "UPDATE", past).await, Vec::<String>::new());
+        assert_eq!(
+            told(accounts(2), "UPDATE", |i| i["spec"]["contacts"] = json!(["#bots"])).await,
+            Vec::<String>::new()
+        );
     }
 
     #[tokio::test]

@@ -226,11 +226,11 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "AID056",
-        title: "Deleting the identity ends running pods",
-        why: "Deleting an identity revokes it: its instances lose their power, then they end.",
-        fix: "Nothing, if that is what you want. To undo it, create the identity again; new pods get new accounts.",
+        title: "Deleting or ending the identity ends its pods",
+        why: "An identity that is deleted, suspended, or given an end in the past is over: its pods lose their power at once, and then they have at most 30 seconds.",
+        fix: "Nothing, if that is what you want. To undo it, create the identity again, resume it, or set a later expiresAt; new pods get new accounts.",
         from: WARNING,
-        example: Example::None("It is said of a deletion, which has no manifest."),
+        example: Example::None("It depends on the pods that run."),
     },
     Entry {
         code: "AID058",

@@ -1,5 +1,7 @@
 //! The reasons and their codes.
 
+use crate::model::IdentityEnd;
+
 /// The reasons. `identity` is always the name of the AgentIdentity concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the code and the sentence of each variant stand in `code` and in `words`")]
@@ -166,7 +168,9 @@ pub enum Reason {
     },
     EndsInstances {
         identity: String,
-        instances: i64,
+        end: IdentityEnd,
+        /// More than none.
+        instances: usize,
     },
     ImageOverCeiling {
         container: String,

@@ -2,6 +2,8 @@
 
 use super::{Lacking, Reason};
 use crate::decide::exception::CODES;
+use crate::decide::lifecycle::REVOKED_POD_GRACE;
+use crate::model::IdentityEnd;
 use crate::names;
 use std::fmt;
 
@@ -218,10 +220,21 @@ impl fmt::Display for Reason {
                 "look at withheldPermissions in the status of {}: this policy takes permissions from them",
                 quoted(identities)
             ),
-            Self::EndsInstances { identity, instances } => write!(
-                f,
-                "deleting AgentIdentity \"{identity}\" ends its {instances} running pods; create it again to start new ones"
-            ),
+            Self::EndsInstances { identity, end, instances } => {
+                let (begin, end, undo) = match end {
+                    IdentityEnd::Deleted => ("deleting", "", "create it again"),
+                    IdentityEnd::Suspended => ("suspending", "", "resume it"),
+                    IdentityEnd::Expired => ("setting expiresAt of", " to the past", "set a later one"),
+                };
+                let pods = match instances {
+                    1 => "pod at once, and ends it".to_owned(),
+                    many => format!("{many} pods at once, and ends them"),
+                };
+                write!(
+                    f,
+                    "{begin} AgentIdentity \"{identity}\"{end} takes the power of its {pods} within {REVOKED_POD_GRACE} s; {undo} to start new ones"
+                )
+            }
             Self::ImageOverCeiling { container, image, policies } => write!(
                 f,
                 "use an image that AgentPolicy {} lists for container \"{container}\", or have \"{image}\" added to its images",

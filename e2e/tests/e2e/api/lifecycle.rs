@@ -74,6 +74,29 @@ async fn an_identity_that_expires_ends_its_pods_by_itself() {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn who_ends_an_identity_is_told_how_many_pods_end_and_how_soon() {
+    let (world, _) = running().await;
+    let path = format!("{}?dryRun=All", world.path("perpro.dev/v1alpha1", "agentidentities/bot"));
+    let past = json!({"spec": {"expiresAt": "2020-01-01T00:00:00Z"}});
+    let delete = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+    for (method, body, begin) in [
+        ("PATCH", past, "spec.expiresAt: setting expiresAt of AgentIdentity \"bot\" to the past"),
+        ("DELETE", delete, "metadata.name: deleting AgentIdentity \"bot\""),
+    ] {
+        let begin =
+            format!("perpro AID056 {begin} takes the power of its pod at once, and ends it within 30 s;");
+        world
+            .eventually("the webhook should tell of the pod", async || {
+                let (done, warnings) = world.tries(method, &path, &body).await;
+                assert!(done, "{method}");
+                when(warnings.iter().any(|w| w.starts_with(&begin)), &format!("{warnings:?}"))
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn a_deleted_identity_ends_its_pods_and_its_namesake_gives_them_nothing() {
     let (world, account) = running().await;
     world.identities().delete("bot", &DeleteParams::default()).await.unwrap();
