@@ -3,7 +3,9 @@
 use super::connection::Connection;
 use super::instance::{Instance, Instances};
 use super::output::{self, Table, age, print};
+use super::subject::missing;
 use crate::cluster::Selection;
+use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::json;
 use std::process::ExitCode;
@@ -38,6 +40,12 @@ impl Args {
                 identity: identity.as_deref(),
             };
             let found = Instances::read(&cluster, &which).await?.instances;
+            // Who may not read identities learns only that none has a pod.
+            if let Some(identity) = which.identity.filter(|_| found.is_empty())
+                && matches!(cluster.has_identity(which.namespace, identity).await, Ok(false))
+            {
+                bail!(missing(which.namespace, identity));
+            }
             let shown = json!({ "instances": found });
             match format {
                 Some(Format::Json) => output::Format::Json.print(&shown)?,

@@ -65,9 +65,7 @@ impl Subject {
         let found = found.map_err(|e| {
             anyhow!("can't read AgentIdentity \"{name}\" of \"{namespace}\": {}", describe(&e))
         })?;
-        let object = found.with_context(|| {
-            format!("there is no AgentIdentity \"{name}\" in namespace \"{namespace}\"; `kubectl get aid -A` lists all")
-        })?;
+        let object = found.with_context(|| missing(Some(namespace), name))?;
         Ok(Self { namespace: namespace.to_owned(), name: name.to_owned(), object })
     }
 }
@@ -76,6 +74,12 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+/// What a person reads who names one that is not there: in this namespace, or in any.
+pub(super) fn missing(namespace: Option<&str>, name: &str) -> String {
+    let place = namespace.map_or_else(|| "any namespace".to_owned(), |n| format!("namespace \"{n}\""));
+    format!("there is no AgentIdentity \"{name}\" in {place}; `kubectl get aid -A` lists all")
 }
 
 /// What a person reads whose write was refused.

@@ -4,10 +4,11 @@
 
 use super::{Cluster, Write, deleted};
 use crate::runtime::lean::Lean;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use perpro_core::api::AgentIdentity;
+use perpro_core::names;
 use serde_json::json;
 use std::path::Path;
 
@@ -57,6 +58,21 @@ impl Cluster {
     ) -> kube::Result<Option<AgentIdentity>> {
         let identities = Api::<Lean<AgentIdentity>>::namespaced(self.client(), namespace);
         Ok(identities.get_opt(name).await?.map(|Lean(identity)| identity))
+    }
+
+    /// Whether there is an identity of that name, in this namespace or in any.
+    pub(crate) async fn has_identity(&self, namespace: Option<&str>, name: &str) -> kube::Result<bool> {
+        if !names::is_identity_name(name) {
+            return Ok(false);
+        }
+        let (all, one) = (Api::<Lean<AgentIdentity>>::all, Api::<Lean<AgentIdentity>>::namespaced);
+        let identities = namespace.map_or_else(|| all(self.client()), |n| one(self.client(), n));
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        match identities.list(&named).await {
+            // The kind itself is not there.
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+            found => Ok(!found?.items.is_empty()),
+        }
     }
 
     /// Suspends an identity. The patch holds this one field, which the webhook lets pass unasked: it works with

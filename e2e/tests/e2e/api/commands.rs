@@ -45,9 +45,12 @@ async fn instances_are_listed_with_their_accounts_and_their_power() {
     assert_eq!(ours[0]["owner"], json!("User:jane@example.com"));
     assert_eq!(ours[0]["expiresAt"], json!("2036-01-01T00:00:00Z"));
 
-    let said = world.perpro(&["instances", "nobody", "-n", namespace]).await;
+    world.identity("idle", json!({"secrets": null, "containers": null})).await;
+    let said = world.perpro(&["instances", "idle", "-n", namespace]).await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
     assert_eq!(said.err, format!("No instances found in {namespace} namespace.\n"));
+    let said = world.perpro(&["instances", "idle", "-A"]).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), "No instances found.\n"), "{said:?}");
 }
 
 #[tokio::test]
@@ -125,7 +128,7 @@ async fn revoking_asks_first_and_then_ends_everything() {
 #[ignore = "needs a cluster"]
 async fn what_is_not_there_is_told_with_the_next_step() {
     let world = World::new("").await;
-    for verb in ["suspend", "resume"] {
+    for verb in ["suspend", "resume", "instances"] {
         let said = world.perpro(&[verb, "nobody", "-n", &world.namespace]).await;
         let expected = format!(
             "perpro: there is no AgentIdentity \"nobody\" in namespace \"{}\"; `kubectl get aid -A` lists all\n",
@@ -133,6 +136,10 @@ async fn what_is_not_there_is_told_with_the_next_step() {
         );
         assert_eq!((said.code, said.err), (Some(1), expected));
     }
+    let said = world.perpro(&["instances", "nobody", "-A", "-o", "json"]).await;
+    let expected =
+        "perpro: there is no AgentIdentity \"nobody\" in any namespace; `kubectl get aid -A` lists all\n";
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(1), "", expected));
     let said = world.perpro(&["instances", "--context", "elsewhere"]).await;
     assert!(said.code == Some(1) && said.err.contains("pass --kubeconfig and --context"), "{said:?}");
 }
