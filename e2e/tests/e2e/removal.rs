@@ -86,6 +86,10 @@ async fn helm_uninstall_leaves_nothing_that_anybody_would_trip_over() {
     let pods = Api::<Pod>::all(lives.client.clone()).list(&ListParams::default()).await.unwrap();
     let waiting: Vec<_> = pods.iter().filter(|pod| gated(pod)).map(ResourceExt::name_any).collect();
     assert_eq!(waiting, Vec::<String>::new(), "nobody is left to remove their gate");
+    let said = lives.perpro(&["status"]).await;
+    let one =
+        said.out.lines().count() == 1 && said.out.starts_with("perpro is not installed in this cluster; ");
+    assert!(said.code == Some(1) && one, "{said:?}");
 
     // What ran goes on, without its power; what is new is as if perpro had never been.
     let after = lives.pods().get("pod").await.unwrap();

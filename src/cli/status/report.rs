@@ -19,6 +19,11 @@ pub(super) struct Report {
 impl Report {
     /// What `seen` means at `now`.
     pub(super) fn of(seen: &Seen, now: Timestamp) -> Self {
+        if seen.installed() == Some(false) {
+            let missing = missing(&seen.release);
+            let facts = facts(seen, now, &[&missing], &[]);
+            return Self { text: format!("{missing}\n"), facts, healthy: false };
+        }
         let parts = [
             webhook(seen, now),
             controller(seen, now),
@@ -44,6 +49,16 @@ impl Report {
         }
         Self { text, facts, healthy }
     }
+}
+
+/// What is said where nothing is installed. The release of the kinds may be: an uninstallation leaves it.
+fn missing(release: &str) -> String {
+    let install = |chart| format!("helm upgrade --install {chart} charts/{chart} --namespace {release}");
+    format!(
+        "perpro is not installed in this cluster; to install it: {} --create-namespace && {} --wait",
+        install("perpro-crds"),
+        install("perpro")
+    )
 }
 
 /// What a program reads: docs/operations.md promises its shape. What can't be read is null.
@@ -169,6 +184,34 @@ mod tests {
         assert!(!report.healthy && report.text.contains(": 1 problem\n"), "{}", report.text);
         let problem = report.text.lines().find(|l| l.starts_with("problem: ")).unwrap();
         assert!(problem.contains(expected), "{problem}");
+    }
+
+    #[test]
+    fn where_nothing_is_installed_one_line_says_so_and_how_to_install_it() {
+        let gone = || Seen {
+            webhook: Ok(None),
+            controller: Ok(None),
+            leader: Ok(None),
+            certificate_ends: Ok(None),
+            admission: Ok(Admission::default()),
+            ..well()
+        };
+        let report = Report::of(&gone(), at(0));
+        let line = "perpro is not installed in this cluster; to install it: helm upgrade --install perpro-crds \
+            charts/perpro-crds --namespace perpro-system --create-namespace && helm upgrade --install perpro charts/perpro \
+            --namespace perpro-system --wait";
+        assert_eq!((report.text, report.healthy), (format!("{line}\n"), false));
+        assert_eq!((&report.facts["problems"], &report.facts["healthy"]), (&json!([line]), &json!(false)));
+        // Where somebody can't look, or something is left, it may be there, and broken.
+        let left = Admission { in_force: ["perpro-pods".to_owned()].into(), ..Admission::default() };
+        for seen in [
+            Seen { admission: Err("forbidden".to_owned()), ..gone() },
+            Seen { controller: Err("forbidden".to_owned()), ..gone() },
+            Seen { admission: Ok(left), ..gone() },
+            Seen { webhook: running(0), ..gone() },
+        ] {
+            assert!(Report::of(&seen, at(0)).text.starts_with("perpro 0."), "{seen:?}");
+        }
     }
 
     fn change(seen: &mut Seen, kind: &str, name: &str, difference: &str) {

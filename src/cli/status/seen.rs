@@ -109,6 +109,14 @@ impl Seen {
             instances: instances(cluster).await,
         })
     }
+
+    /// Whether anything of the chart is there; `None` where nobody knows. An installation in another namespace has the
+    /// same admission objects.
+    pub(super) fn installed(&self) -> Option<bool> {
+        let (webhook, controller) = (self.webhook.as_ref().ok()?, self.controller.as_ref().ok()?);
+        let admission = self.admission.as_ref().ok()?;
+        Some(webhook.is_some() || controller.is_some() || *admission != Admission::default())
+    }
 }
 
 fn readable<T>(result: kube::Result<T>) -> Readable<T> {
