@@ -6,6 +6,17 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Of CEL, what nobody sees: control and format characters, separators of lines and paragraphs, what Unicode calls
+/// ignorable, and blanks that it calls letters or symbols. `decide::definition` says the same in Rust.
+macro_rules! invisible {
+    () => {
+        r"[\\p{C}\\p{Zl}\\p{Zp}\\x{34F}\\x{115F}\\x{1160}\\x{17B4}\\x{17B5}\\x{180B}-\\x{180F}\\x{2065}\\x{2800}\\x{3164}\\x{FE00}-\\x{FE0F}\\x{FFA0}\\x{FFF0}-\\x{FFF8}\\x{E0000}-\\x{E0FFF}]"
+    };
+}
+const NAME: &str = concat!("self.trim() == self && !self.matches('", invisible!(), "')");
+const NAMES: &str = concat!("self.all(c, c.trim() == c && !c.matches('", invisible!(), "'))");
+const REASON: &str = concat!("self.trim().size() >= 10 && !self.matches('", invisible!(), "')");
+
 /// Who owns an agent, until when, why, and what each of its containers may have.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -39,6 +50,7 @@ pub struct AgentIdentitySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new(NAMES).message("AID041 write contacts without a blank at either end, and without control or invisible characters (kubectl perpro explain AID041)"))]
     pub contacts: Vec<String>,
     /// When the identity ends (RFC 3339). There is no default.
     #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
@@ -46,7 +58,7 @@ pub struct AgentIdentitySpec {
     pub expires_at: Time,
     /// Why the agent exists and needs what it gets.
     #[schemars(length(min = 10, max = 512))]
-    #[x_kube(validation = Rule::new("self.trim().size() >= 10 && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID042 say in 10 to 512 characters, without control characters, why the agent needs what it gets (kubectl perpro explain AID042)"))]
+    #[x_kube(validation = Rule::new(REASON).message("AID042 say in 10 to 512 characters, without control or invisible characters, why the agent needs what it gets (kubectl perpro explain AID042)"))]
     pub justification: String,
     /// Stops the agent: no new pods, the power of running ones ends, then they do.
     #[serde(default)]
@@ -80,7 +92,7 @@ pub struct Owner {
     pub kind: OwnerKind,
     /// Name of the user or group.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new("self.trim() == self && !self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')").message("AID041 name the owner as the API server does: no blank at either end, no control characters (kubectl perpro explain AID041)"))]
+    #[x_kube(validation = Rule::new(NAME).message("AID041 name the owner as the API server does: no blank at either end, no control or invisible characters (kubectl perpro explain AID041)"))]
     pub name: String,
 }
 

@@ -24,9 +24,12 @@ pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
         found.push(Refusal::at("metadata.name", Reason::IdentityName));
     }
     // AID041
-    let owner = &spec.owner.name;
-    if owner.trim() != owner || owner.contains(is_invisible) {
+    let is_name = |name: &str| name.trim() == name && !name.contains(is_invisible);
+    if !is_name(&spec.owner.name) {
         found.push(Refusal::at("spec.owner.name", Reason::OwnerName));
+    }
+    for (i, _) in spec.contacts.iter().enumerate().filter(|(_, c)| !is_name(c)) {
+        found.push(Refusal::at(format!("spec.contacts[{i}]"), Reason::ContactName));
     }
     // AID042
     if spec.justification.trim().chars().count() < 10 || spec.justification.contains(is_invisible) {
@@ -137,13 +140,15 @@ pub(super) fn of_policy(policy: &AgentPolicy) -> Vec<Refusal> {
     found
 }
 
-/// What CEL's `[\p{C}\p{Zl}\p{Zp}]` matches, less what Unicode has not assigned: control and format characters, those
-/// of private use, and separators of lines and paragraphs.
+/// What the rules of the kinds call invisible in CEL, less what Unicode has not assigned: control and format characters,
+/// those of private use, separators of lines and paragraphs, what Unicode calls ignorable, and blanks that it calls
+/// letters or symbols.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
-            0xAD | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x890..=0x891 | 0x8E2 | 0x180E
-            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xE000..=0xF8FF | 0xFEFF | 0xFFF9..=0xFFFB
+            0xAD | 0x34F | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x890..=0x891 | 0x8E2 | 0x115F..=0x1160
+            | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800
+            | 0x3164 | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB
             | 0x110BD | 0x110CD | 0x13430..=0x1343F | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
-            | 0xE0001 | 0xE0020..=0xE007F | 0xF0000..=0x10_FFFF)
+            | 0xE0000..=0xE0FFF | 0xF0000..=0x10_FFFF)
 }

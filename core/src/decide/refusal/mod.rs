@@ -187,6 +187,7 @@ mod tests {
             Reason::BadIdentityName { name: s() },
             Reason::IdentityName,
             Reason::OwnerName,
+            Reason::ContactName,
             Reason::NoJustification,
             Reason::SecretNotOwned { secret: s() },
             Reason::KeyWithoutPlace { secret: s(), key: s() },
@@ -204,7 +205,7 @@ mod tests {
         ];
         let verbs = [
             "apply", "have", "label", "ask", "create", "extend", "leave", "let", "list", "look", "move",
-            "name", "remove", "replace", "say", "send", "set", "give", "stop", "try", "use",
+            "name", "remove", "replace", "say", "send", "set", "give", "stop", "try", "use", "write",
         ];
         for reason in reasons {
             let text = Refusal::at(LONG, reason).to_string();

@@ -237,6 +237,7 @@ pub enum Reason {
     },
     IdentityName,
     OwnerName,
+    ContactName,
     NoJustification,
     SecretNotOwned {
         secret: String,
@@ -320,7 +321,7 @@ impl Reason {
             // These are rules in the schemas of the kinds, said here of objects that are not applied yet.
             Self::TooManyPermissions => "AID035",
             Self::IdentityName => "AID040",
-            Self::OwnerName => "AID041",
+            Self::OwnerName | Self::ContactName => "AID041",
             Self::NoJustification => "AID042",
             Self::SecretNotOwned { .. } => "AID043",
             Self::KeyWithoutPlace { .. } => "AID044",

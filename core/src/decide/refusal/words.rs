@@ -274,10 +274,13 @@ impl fmt::Display for Reason {
                 names::MAX_IDENTITY_NAME
             ),
             Self::OwnerName => {
-                f.write_str("name the owner as the API server does: no blank at either end, no control characters")
+                f.write_str("name the owner as the API server does: no blank at either end, no control or invisible characters")
+            }
+            Self::ContactName => {
+                f.write_str("write contacts without a blank at either end, and without control or invisible characters")
             }
             Self::NoJustification => {
-                f.write_str("say in 10 to 512 characters, without control characters, why the agent needs what it gets")
+                f.write_str("say in 10 to 512 characters, without control or invisible characters, why the agent needs what it gets")
             }
             Self::SecretNotOwned { secret } => {
                 write!(f, "list Secret \"{secret}\" under spec.secrets, with the date to rotate it by: secretKeys names it")
