@@ -54,7 +54,7 @@ pub struct PolicyException {
     #[schemars(length(min = 10, max = 512))]
     pub reason: String,
     /// When it ends (RFC 3339), at most 90 days ahead. From then on new pods are refused.
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
+    #[x_kube(validation = Rule::new("timestamp('1970-01-01T00:00:00Z') <= self && self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date from 1970 to 2199 (kubectl perpro explain AID046)"))]
     #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub expires_at: Time,
 }

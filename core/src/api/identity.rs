@@ -53,7 +53,7 @@ pub struct AgentIdentitySpec {
     #[x_kube(validation = Rule::new(NAMES).message("AID041 write contacts without a blank at either end, and without control or invisible characters (kubectl perpro explain AID041)"))]
     pub contacts: Vec<String>,
     /// When the identity ends (RFC 3339). There is no default.
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
+    #[x_kube(validation = Rule::new("timestamp('1970-01-01T00:00:00Z') <= self && self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date from 1970 to 2199 (kubectl perpro explain AID046)"))]
     #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub expires_at: Time,
     /// Why the agent exists and needs what it gets.
@@ -125,7 +125,7 @@ pub struct OwnedSecret {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// When its value must have been replaced (RFC 3339). After that no new pod starts with it.
-    #[x_kube(validation = Rule::new("self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date before the year 2200 (kubectl perpro explain AID046)"))]
+    #[x_kube(validation = Rule::new("timestamp('1970-01-01T00:00:00Z') <= self && self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date from 1970 to 2199 (kubectl perpro explain AID046)"))]
     #[schemars(extend("pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-2][0-9]:[0-5][0-9])$"))]
     pub rotate_by: Time,
 }

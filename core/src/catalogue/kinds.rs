@@ -144,8 +144,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "AID046",
-        title: "A date is in the year 2200 or later",
-        why: "That is a way to write never. Identities, static Secrets and exceptions of policies have an end.",
+        title: "A date is before 1970, or in the year 2200 or later",
+        why: "A date far ahead is a way to write never, and identities, static Secrets and exceptions of policies have an end. One long ago is a slip.",
         fix: "Set a date by which somebody will have looked at it again.",
         from: &[Source::Schema("AgentIdentity"), Source::Schema("AgentPolicy")],
         example: manifests!("AID046"),

@@ -12,9 +12,11 @@ use crate::decide::rules::size;
 use crate::names;
 use jiff::Timestamp;
 use kube::ResourceExt;
+use std::ops::Range;
 
-/// 2200-01-01T00:00:00Z: a later date is a way to write never.
-const NEVER: i64 = 7_258_118_400;
+/// Seconds of 1970-01-01T00:00:00Z to 2200-01-01T00:00:00Z: a later date is a way to write never, an earlier one a slip,
+/// and CEL knows none before the year 1.
+const DATES: Range<i64> = 0..7_258_118_400;
 
 pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
     let spec = &identity.spec;
@@ -35,7 +37,7 @@ pub(super) fn of_identity(identity: &AgentIdentity) -> Vec<Refusal> {
     if spec.justification.trim().chars().count() < 10 || spec.justification.contains(is_invisible) {
         found.push(Refusal::at("spec.justification", Reason::NoJustification));
     }
-    found.extend(never(dates(spec)));
+    found.extend(undue(dates(spec)));
     found.extend(permissions(&spec.permissions));
     for (i, grant) in spec.containers.iter().enumerate() {
         keys(&format!("spec.containers[{i}]"), grant, spec, &mut found);
@@ -50,8 +52,8 @@ fn dates(spec: &AgentIdentitySpec) -> impl Iterator<Item = (String, Timestamp)> 
 }
 
 /// AID046
-fn never(dates: impl Iterator<Item = (String, Timestamp)>) -> impl Iterator<Item = Refusal> {
-    dates.filter(|(_, at)| at.as_second() >= NEVER).map(|(path, _)| Refusal::at(path, Reason::NoEnd))
+fn undue(dates: impl Iterator<Item = (String, Timestamp)>) -> impl Iterator<Item = Refusal> {
+    dates.filter(|(_, at)| !DATES.contains(&at.as_second())).map(|(path, _)| Refusal::at(path, Reason::NoEnd))
 }
 
 fn permissions(rules: &[PermissionRule]) -> Vec<Refusal> {
@@ -127,7 +129,7 @@ pub(super) fn of_policy(policy: &AgentPolicy) -> Vec<Refusal> {
         }
     }
     let exceptions = policy.spec.exceptions.iter().enumerate();
-    found.extend(never(
+    found.extend(undue(
         exceptions.clone().map(|(i, e)| (format!("spec.exceptions[{i}].expiresAt"), e.expires_at.0)),
     ));
     for (i, exception) in exceptions {

@@ -293,7 +293,7 @@ impl fmt::Display for Reason {
                 f,
                 "give each key of a container an environment variable and a path of its own: \"{place}\" is there twice"
             ),
-            Self::NoEnd => f.write_str("set a date before the year 2200"),
+            Self::NoEnd => f.write_str("set a date from 1970 to 2199"),
             Self::TooManyPermissions => {
                 f.write_str("list at most 200 permissions: this is what the rules expand to, one per group, resource, name and verb")
             }

@@ -1,5 +1,6 @@
 //! Identities and policies: what is refused, what is withheld, who owns a Secret.
 
+use super::actors::Actor;
 use crate::common::{World, agent};
 use kube::api::{DeleteParams, ListParams};
 use perpro_core::api::AgentPolicy;
@@ -20,6 +21,7 @@ async fn an_identity_that_says_too_little_or_too_much_is_refused_and_not_stored(
         ("spec.expiresAt", json!({"expiresAt": "2030-01-01T00:00:00Ztrash"})),
         ("spec.expiresAt", json!({"expiresAt": "2030-01-01T00:00:00+99:99"})),
         ("AID046", json!({"expiresAt": "9999-12-31T23:59:59Z"})),
+        ("AID046", json!({"expiresAt": "0000-01-01T00:00:00Z"})),
         ("AID046", json!({"secrets": [{"name": "crm", "rotateBy": "9999-12-31T23:59:59Z"}]})),
         ("spec.justification: Required value", json!({"justification": null})),
         ("spec.justification", json!({"justification": "why"})),
@@ -87,6 +89,11 @@ async fn an_identity_that_says_too_little_or_too_much_is_refused_and_not_stored(
     }
     assert_eq!(world.identities().list(&ListParams::default()).await.unwrap().items.len(), 0);
     world.identity(&"x".repeat(48), json!({})).await;
+    // Policies that compare dates are asked only of what the kind takes.
+    let path = world.path("perpro.dev/v1alpha1", &format!("agentidentities/{}", "x".repeat(48)));
+    let year_0 = json!({"spec": {"expiresAt": "0000-01-01T00:00:00Z"}});
+    let error = Actor::admin(&world).sends("PATCH", &path, year_0).await.unwrap_err();
+    assert!(error.contains("AID046 set a date"), "{error}");
 }
 
 #[tokio::test]
@@ -206,6 +213,7 @@ async fn a_policy_that_says_too_little_or_too_much_is_refused_and_not_stored() {
         ("drainSeconds", json!({"namespaces": ["a"], "drainSeconds": -1})),
         ("AID046", until("9999-12-31T23:59:59Z")),
         ("AID046", until("2200-01-01T00:00:00Z")),
+        ("AID046", until("0000-06-01T00:00:00Z")),
         ("spec.exceptions[0].expiresAt", until("2030-02-30T00:00:00Z")),
         ("spec.exceptions[0].expiresAt", until("2030-01-01T00:00:00+29:00")),
     ] {
