@@ -78,6 +78,14 @@ pub(super) fn instance_state(pod: &Pod) -> Option<&'static str> {
     })
 }
 
+/// How many of these pods are instances that neither finished nor were told to end, and how many of them wait at their
+/// gate.
+pub(super) fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> (usize, usize) {
+    let states: Vec<_> = pods.filter_map(instance_state).collect();
+    let count = |state: &str| states.iter().filter(|s| **s == state).count();
+    (count("gated") + count("released"), count("gated"))
+}
+
 /// Whether a live pod wears the label of an identity and runs under another account than one of ours.
 pub(super) fn has_no_account(pod: &Pod) -> bool {
     instance_state(pod).is_none() && convert::pod_facts(pod).is_some_and(|p| !p.finished)
@@ -126,6 +134,14 @@ mod tests {
         let pod = pod(change);
         assert_eq!(instance_state(&pod), expected);
         assert_eq!(has_no_account(&pod), expected.is_none());
+    }
+
+    #[test]
+    fn a_pod_that_ends_is_none_of_those_that_live() {
+        let gate = |p: &mut Value| p["spec"]["schedulingGates"] = json!([{"name": names::GATE}]);
+        let ending = |p: &mut Value| p["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let pods = [pod(|_| ()), pod(gate), pod(ending), pod(|p| p["status"]["phase"] = json!("Failed"))];
+        assert_eq!(live(pods.iter()), (2, 1));
     }
 
     #[test]

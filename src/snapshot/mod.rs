@@ -211,12 +211,10 @@ impl Instances {
         names.filter(|n| self.governed(n)).collect()
     }
 
-    /// How many instances a namespace has, and how many of them wait at their gate.
+    /// How many instances a namespace has that were not told to end, and how many of them wait at their gate.
     pub(crate) fn count(&self, namespace: &str) -> (usize, usize) {
         let here = self.pods.state_filter(|p| p.metadata.namespace.as_deref() == Some(namespace));
-        let states: Vec<_> = here.iter().filter_map(|p| census::instance_state(p)).collect();
-        let count = |state: &str| states.iter().filter(|s| **s == state).count();
-        (states.len() - count("finished"), count("gated"))
+        census::live(here.iter().map(AsRef::as_ref))
     }
 
     /// Whether a namespace enforces identities.

@@ -52,7 +52,7 @@ pub struct GovernedNamespaceStatus {
     /// AgentIdentities.
     #[schemars(extend("format" = "int32"))]
     pub identities: u32,
-    /// Pods that have an account of their own, and have not finished.
+    /// Pods that have an account of their own, and neither finished nor were told to end.
     #[schemars(extend("format" = "int32"))]
     pub instances: u32,
     /// Those of them that wait at their gate.

@@ -199,7 +199,7 @@ pub struct AgentIdentityStatus {
     #[schemars(length(max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Live instances: pods that hold a claimed account. A larger number is written at most every 5 s.
+    /// Live instances: pods that hold a claimed account, until their power ends. A larger number is written at most every 5 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<i64>,
     /// When the identity ends: `spec.expiresAt`, or earlier where an AgentPolicy shortens it.
