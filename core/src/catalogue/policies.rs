@@ -11,9 +11,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID010",
         title: "The pod names an identity where nobody governs agents",
-        why: "There perpro is never asked, so the pod would silently run on the account that its template names, usually default.",
+        why: "There perpro is never asked, so the pod would silently run on the account that its template names, usually default. Whoever applies an identity there, or a workload that names one, is warned by perpro-ungoverned.",
         fix: "Label the namespace with perpro.dev/enforce=all (or agents), move the agent to one that is, or remove the pod's label. kube-system and perpro's own namespace are never governed.",
-        from: &[Source::Policy("perpro-pods"), Source::Event],
+        from: &[Source::Policy("perpro-pods"), Source::Policy("perpro-ungoverned"), Source::Event],
         example: manifests!("AID010"),
     },
     Entry {

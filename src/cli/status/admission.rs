@@ -27,7 +27,7 @@ const TOLD: usize = 5;
 /// The admission objects of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Admission {
-    /// Policies that are there, bound to refuse everywhere, and as the chart made them.
+    /// Policies that are there, bound to speak everywhere, and as the chart made them.
     pub(super) in_force: BTreeSet<String>,
     /// Entries of the mutating and of the validating webhook configuration.
     pub(super) entries: [usize; 2],
@@ -67,7 +67,7 @@ impl Admission {
             let webhooks = content["webhooks"].as_array();
             match *kind {
                 "ValidatingAdmissionPolicy" => drop(policies.insert(name.clone())),
-                "ValidatingAdmissionPolicyBinding" => bound.extend(refusing(content)),
+                "ValidatingAdmissionPolicyBinding" => bound.extend(speaking(content)),
                 "MutatingWebhookConfiguration" => found.entries[0] += webhooks.map_or(0, Vec::len),
                 _ => found.entries[1] += webhooks.map_or(0, Vec::len),
             }
@@ -83,11 +83,11 @@ impl Admission {
     }
 }
 
-/// The policy that a binding makes refuse everywhere.
-fn refusing(binding: &Value) -> Option<String> {
+/// The policy that a binding makes speak everywhere. Whether it refuses or warns, the chart has said.
+fn speaking(binding: &Value) -> Option<String> {
     let spec = &binding["spec"];
-    let denies = spec["validationActions"].as_array()?.iter().any(|a| a == "Deny");
-    (denies && spec["matchResources"].is_null()).then(|| spec["policyName"].as_str().map(str::to_owned))?
+    let speaks = spec["validationActions"].as_array()?.iter().any(|a| a == "Deny" || a == "Warn");
+    (speaks && spec["matchResources"].is_null()).then(|| spec["policyName"].as_str().map(str::to_owned))?
 }
 
 /// The authority of one entry.
@@ -249,6 +249,7 @@ mod tests {
     #[case::fewer_namespaces(policy(|p| p["spec"]["matchConstraints"]["namespaceSelector"] = json!({"matchLabels": {"a": "b"}})), "spec.matchConstraints.namespaceSelector was added")]
     #[case::parameters(policy(|p| p["spec"]["paramKind"] = json!({"kind": "ConfigMap"})), "spec.paramKind was added")]
     #[case::audits(binding(|b| b["spec"]["validationActions"] = json!(["Audit"])), "spec.validationActions[0] is \"Audit\" instead of \"Deny\"")]
+    #[case::only_warns(binding(|b| b["spec"]["validationActions"] = json!(["Warn"])), "spec.validationActions[0] is \"Warn\" instead of \"Deny\"")]
     #[case::here_and_there(binding(|b| b["spec"]["matchResources"] = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}})), "spec.matchResources was added")]
     #[case::webhook_fails_open(webhooks(|w| w["webhooks"][1]["failurePolicy"] = json!("Ignore")), "webhooks[agents].failurePolicy is \"Ignore\" instead of \"Fail\"")]
     #[case::nobody_selected(webhooks(|w| w["webhooks"][0]["namespaceSelector"]["matchLabels"]["a"] = json!("c")), "webhooks[all].namespaceSelector.matchLabels.a is \"c\" instead of \"b\"")]

@@ -1,6 +1,7 @@
 {{/*
 A policy and its binding. What it guards is the template "perpro.policy.NAME"; its "binding" is what the binding says
-besides. Nobody is exempt but by name in there; what errs, refuses. Refusals are 403: a 422 is a policy that is broken.
+besides. Nobody is exempt but by name in there; what errs, refuses, unless it says otherwise. Refusals are 403: a 422 is
+a policy that is broken.
 Arguments: root, name.
 */}}
 {{- define "perpro.policy" -}}
@@ -10,8 +11,8 @@ Arguments: root, name.
 {{- $guards := include (printf "perpro.policy.%s" $name) $root | fromYaml -}}
 {{- with $guards.Error }}{{ fail . }}{{ end -}}
 {{- include "perpro.policy.explained" $guards -}}
-{{- $spec := merge (dict "failurePolicy" "Fail") (omit $guards "binding") -}}
-{{- $binding := merge (dict "policyName" $full "validationActions" (list "Deny")) ($guards.binding | default dict) -}}
+{{- $spec := merge (omit $guards "binding") (dict "failurePolicy" "Fail") -}}
+{{- $binding := merge ($guards.binding | default dict) (dict "policyName" $full "validationActions" (list "Deny")) -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:

@@ -23,6 +23,12 @@ namespaceSelector:
 (has({{ . }}.spec.jobTemplate) ? {{ . }}.spec.jobTemplate.spec.template : {{ . }}.spec.template)
 {{- end }}
 
+{{/* CEL: whether nothing makes the object that is a workload itself. */}}
+{{- define "perpro.cel.byNoWorkload" -}}
+!object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)
+&& o.kind in ['CronJob', 'DaemonSet', 'Deployment', 'Job', 'ReplicaSet', 'ReplicationController', 'StatefulSet'])
+{{- end }}
+
 {{/*
 Workloads, when their template is written: by whoever can read the answer, so not those that a controller makes from
 another workload. Where only agents are asked about, templates that name an identity, or say that they are agents.
@@ -58,8 +64,7 @@ Argument: root.
         oldObject == null || {{ $template }} != {{ include "perpro.cel.template" "oldObject" }}
     - name: is-made-by-no-workload
       expression: >-
-        !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)
-        && o.kind in ['CronJob', 'DaemonSet', 'Deployment', 'Job', 'ReplicaSet', 'ReplicationController', 'StatefulSet'])
+        {{ include "perpro.cel.byNoWorkload" . | nindent 8 | trim }}
     {{- if .agents }}
     - name: is-an-agents
       expression: >-

@@ -18,17 +18,23 @@ struct Answer {
 }
 
 impl World {
-    /// Asks for something, and reads the warnings too.
+    /// Asks for something, and reads the webhook's warnings too.
     pub async fn tries(&self, method: &str, path: &str, body: &Value) -> (bool, Vec<String>) {
+        let (done, warnings) = self.asks_aloud(method, path, body).await;
+        (done, warnings.into_iter().filter(|w| w.starts_with("perpro ")).collect())
+    }
+
+    /// Asks for something, and reads all warnings too.
+    pub async fn asks_aloud(&self, method: &str, path: &str, body: &Value) -> (bool, Vec<String>) {
         let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let request = http::Request::builder().method(method).uri(path).header("content-type", content);
         let body = kube::client::Body::from(serde_json::to_vec(body).unwrap());
         let response = self.client.send(request.body(body).unwrap()).await.unwrap();
         let warnings = response.headers().get_all("warning").iter();
         let warnings = warnings.map(|w| String::from_utf8_lossy(w.as_bytes()).replace("\\\"", "\""));
-        let ours =
+        let texts =
             warnings.filter_map(|w| Some(w.strip_prefix("299 - \"")?.trim_end_matches('"').to_owned()));
-        (response.status().is_success(), ours.filter(|w| w.starts_with("perpro ")).collect())
+        (response.status().is_success(), texts.collect())
     }
 
     /// Labels the namespace, and nothing else of perpro's: an administrator's work.

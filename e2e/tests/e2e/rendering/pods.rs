@@ -162,7 +162,12 @@ fn webhooks_fail_closed_and_leave_kube_system_and_our_namespace_alone() {
             }
         }
         for policy in of_kind(&objects, "ValidatingAdmissionPolicy") {
-            assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{set}: {}", called(policy));
+            let name = &policy["metadata"]["name"];
+            let open = if name == "perpro-ungoverned" { ("Ignore", "Warn") } else { ("Fail", "Deny") };
+            let bindings = of_kind(&objects, "ValidatingAdmissionPolicyBinding");
+            let binding = bindings.iter().find(|b| b["metadata"]["name"] == *name).unwrap();
+            assert_eq!(policy["spec"]["failurePolicy"], open.0, "{set}: {}", called(policy));
+            assert_eq!(binding["spec"]["validationActions"], json!([open.1]), "{set}: {}", called(policy));
         }
     }
 }

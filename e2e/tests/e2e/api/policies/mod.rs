@@ -9,6 +9,7 @@ mod reserved;
 mod root_ca;
 mod subjects;
 mod tokens;
+mod ungoverned;
 pub mod uses;
 
 use crate::common::World;
