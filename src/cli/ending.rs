@@ -145,6 +145,7 @@ mod tests {
             power,
             claimed: power == Power::Live,
             status: status.into(),
+            waiting: None,
             node: Some("node".into()),
             created: None,
             owner: None,

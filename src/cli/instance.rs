@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub(super) claimed: bool,
     /// The pod's phase, or what says more.
     pub(super) status: String,
+    /// Why a container does not run, in the kubelet's words, of a pod that could.
+    pub(super) waiting: Option<String>,
     pub(super) node: Option<String>,
     pub(super) created: Option<Timestamp>,
     /// As stamped on the account.
@@ -107,6 +109,7 @@ fn instance(pod: &Pod, account: String, stored: Option<&PartialObjectMeta<Servic
         Some(_) if claimed || claimed_by.is_none() => Power::Waiting,
         _ => Power::None,
     };
+    let (status, waiting) = status(pod);
     Instance {
         namespace: pod.namespace().unwrap_or_default(),
         identity: pod.labels().get(names::IDENTITY_LABEL).cloned().unwrap_or_default(),
@@ -115,7 +118,8 @@ fn instance(pod: &Pod, account: String, stored: Option<&PartialObjectMeta<Servic
         account,
         power,
         claimed,
-        status: status(pod),
+        status,
+        waiting,
         node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
         created: pod.creation_timestamp().map(|t| t.0),
         owner: annotation(names::OWNER),
@@ -128,14 +132,29 @@ fn is_gated(pod: &Pod) -> bool {
     gates.into_iter().any(|g| g.name == names::GATE)
 }
 
-fn status(pod: &Pod) -> String {
+/// The pod's phase, or what says more, and why a container of it does not run.
+fn status(pod: &Pod) -> (String, Option<String>) {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    let plainly = |status: &str| (status.to_owned(), None);
     match phase {
-        Some(done @ ("Succeeded" | "Failed")) => done.to_owned(),
-        _ if pod.metadata.deletion_timestamp.is_some() => "Terminating".to_owned(),
-        _ if is_gated(pod) => "Gated".to_owned(),
-        other => other.unwrap_or("Unknown").to_owned(),
+        Some(done @ ("Succeeded" | "Failed")) => plainly(done),
+        _ if pod.metadata.deletion_timestamp.is_some() => plainly("Terminating"),
+        _ if is_gated(pod) => plainly("Gated"),
+        phase => waiting(pod)
+            .map_or_else(|| plainly(phase.unwrap_or("Unknown")), |(reason, why)| (reason, Some(why))),
     }
+}
+
+/// Of the first container that does not run, and is not merely being made: the reason, and the kubelet's words.
+fn waiting(pod: &Pod) -> Option<(String, String)> {
+    let status = pod.status.as_ref()?;
+    let all = [&status.init_container_statuses, &status.container_statuses].into_iter().flatten().flatten();
+    all.filter_map(|c| Some((c, c.state.as_ref()?.waiting.as_ref()?))).find_map(|(container, waiting)| {
+        let reason = waiting.reason.clone()?;
+        let message = waiting.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
+        let why = format!("container \"{}\": {reason}{message}", container.name);
+        (!["ContainerCreating", "PodInitializing"].contains(&reason.as_str())).then_some((reason, why))
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +175,35 @@ mod tests {
     fn account(pod: &str, annotations: Value) -> PartialObjectMeta<ServiceAccount> {
         let object = json!({"metadata": {"name": format!("aid-bot-{pod}"), "namespace": "ns", "annotations": annotations}});
         serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_container_that_waits_is_told_with_the_words_of_the_kubelet() {
+        let told = |change: Value| {
+            let found = Instances::join(&[pod("p", change)], &[]).instances.remove(0);
+            (found.status, found.waiting)
+        };
+        let waits = |name: &str, waiting: Value| {
+            json!({"name": name, "image": "i", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"waiting": waiting}})
+        };
+        let missing =
+            json!({"reason": "CreateContainerConfigError", "message": "couldn't find key x in Secret ns/y"});
+        let creating = json!({"reason": "ContainerCreating"});
+        let statuses = json!([waits("tool", creating.clone()), waits("agent", missing)]);
+        let pending = json!({"status": {"phase": "Pending", "containerStatuses": statuses}});
+        let words =
+            "container \"agent\": CreateContainerConfigError: couldn't find key x in Secret ns/y".to_owned();
+        assert_eq!(told(pending.clone()), ("CreateContainerConfigError".to_owned(), Some(words)));
+        let creating =
+            json!({"status": {"phase": "Pending", "containerStatuses": [waits("tool", creating)]}});
+        assert_eq!(told(creating), ("Pending".to_owned(), None));
+        let crash = json!({"status": {"initContainerStatuses": [waits("first", json!({"reason": "CrashLoopBackOff"}))]}});
+        let words = "container \"first\": CrashLoopBackOff".to_owned();
+        assert_eq!(told(crash), ("CrashLoopBackOff".to_owned(), Some(words)));
+        let mut ends = pending;
+        ends["metadata"] = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert_eq!(told(ends), ("Terminating".to_owned(), None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::instance::{Instance, Instances};
-use super::output::{self, Table, age, print};
+use super::output::{self, Table, age, clean, print};
 use super::subject::missing;
 use crate::cluster::Selection;
 use anyhow::bail;
@@ -89,7 +89,15 @@ fn table(instances: &[Instance], everywhere: bool, wide: bool, now: Timestamp) -
         }
         table.row(row);
     }
-    table.render()
+    let mut text = table.render();
+    for i in instances {
+        if let Some(why) = &i.waiting {
+            let namespace = if everywhere { format!("{}/", i.namespace) } else { String::new() };
+            text += &clean(&format!("{namespace}{}: {why}", i.pod));
+            text.push('\n');
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -108,6 +116,7 @@ mod tests {
             power: Power::Live,
             claimed: true,
             status: "Running".into(),
+            waiting: None,
             node: None,
             created: Timestamp::from_second(100).ok(),
             owner: Some("User:jane".into()),
@@ -119,10 +128,17 @@ mod tests {
             "IDENTITY   POD     ACCOUNT              POWER   STATUS    AGE\n\
              bot        bot-1   aid-bot-0123456789   Live    Running   7s\n"
         );
-        let wide = table(&[instance], true, true, now);
+        let wide = table(std::slice::from_ref(&instance), true, true, now);
         assert!(
             wide.starts_with("NAMESPACE   IDENTITY") && wide.ends_with("<none>   User:jane   <none>    u\n"),
             "{wide}"
         );
+        let why =
+            "container \"agent\": CreateContainerConfigError: couldn't find key x in Secret support/y\n";
+        let waits =
+            Instance { status: "CreateContainerConfigError".into(), waiting: Some(why.into()), ..instance };
+        let told = table(&[waits], true, false, now);
+        let last = "support/bot-1: container \"agent\": CreateContainerConfigError: couldn't find key x in Secret support/y\\n";
+        assert_eq!(told.lines().last(), Some(last));
     }
 }

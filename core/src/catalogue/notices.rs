@@ -59,6 +59,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         example: Example::None("An exception ends within 90 days, so no manifest that stays can have one."),
     },
     Entry {
+        code: "AID067",
+        title: "The identity lists a key that the Secret does not have",
+        why: "The kubelet does not start a container whose key is missing: the pod is released, and waits with CreateContainerConfigError. perpro may read no Secret in the cluster, so admission can't say it; perpro check does where the Secret is among the files.",
+        fix: "Compare the key with those of the Secret. `perpro instances` says which container waits for what.",
+        from: WARNING,
+        example: Example::None("Only perpro check says it, of files that hold the Secret too."),
+    },
+    Entry {
         code: "AID090",
         title: "The webhook is starting",
         why: "It decides from identities that it has read. Until it has read all of them it refuses rather than guesses.",

@@ -2,12 +2,15 @@
 
 use super::facts::Facts;
 use super::input::Input;
+use super::keys::{self, Keys};
 use super::report::{Placed, Report};
 use crate::manifest::{Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
-use perpro_core::decide::check::{Governance, Pod, World, as_stored, check, plain, token_secret};
+use perpro_core::decide::check::{
+    Governance, Pod, World, as_stored, check, missing_keys, plain, token_secret,
+};
 use perpro_core::decide::definition::Definitions;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::decide::{grant, policy, widening};
@@ -56,6 +59,7 @@ pub(super) fn judge<'a>(
     let written = report.written(&placed, facts, now);
     let world = world(&written, facts, now);
     report.identities(&written, &world, facts, now);
+    report.keys(&written, &keys::of(placed.iter().map(|p| (p.namespace.as_str(), p.object))));
     let governed = governed(&placed);
     for placed in &placed {
         let said = governance(&placed.namespace, &governed, facts, enforce);
@@ -186,6 +190,14 @@ impl<'a> Report<'a> {
                 warnings.retain(|r| r.code() != Reason::NoPolicy.code());
             }
             self.tell(placed, "", refusals, warnings);
+        }
+    }
+
+    /// Tells of keys that are not in a Secret which is among the manifests.
+    fn keys(&mut self, written: &Written<'_, 'a>, keys: &Keys) {
+        for (placed, identity) in &written.identities {
+            let (Some(identity), Some(keys)) = (identity, keys.get(&placed.namespace)) else { continue };
+            self.tell(placed, "", Vec::new(), missing_keys(&identity.spec, keys));
         }
     }
 

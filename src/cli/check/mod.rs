@@ -4,6 +4,7 @@ mod facts;
 mod input;
 mod json;
 mod judge;
+mod keys;
 mod masks;
 mod report;
 mod sarif;

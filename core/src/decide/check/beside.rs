@@ -1,11 +1,13 @@
 //! What is no agent, and concerns agents: what would be said of it where agents are governed.
 
 use super::{Governance, Pod, World};
+use crate::api::{AgentIdentitySpec, SecretKeyGrant};
 use crate::decide::named::naming;
 use crate::decide::pod::AgentPod;
 use crate::decide::refusal::{Reason, Refusal};
 use crate::names;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a pod without identity is to know: that it names a Secret of an identity. It is refused for that once no such
 /// pod is left from before, which no manifest says, so this is a warning.
@@ -22,6 +24,23 @@ pub fn plain(pod: Pod<'_>, world: &World) -> Vec<Refusal> {
         Some(Refusal::at(path, Reason::NamesOwned { secret, identity }))
     });
     owned.collect()
+}
+
+/// What an identity lists of Secrets that have no such key: a container is not started with one. `keys` are those of the
+/// Secrets that are known; perpro itself reads none.
+#[must_use]
+pub fn missing_keys(spec: &AgentIdentitySpec, keys: &BTreeMap<String, BTreeSet<String>>) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    for (i, container) in spec.containers.iter().enumerate() {
+        for (j, SecretKeyGrant { secret, key, .. }) in container.secret_keys.iter().enumerate() {
+            if let Some(has) = keys.get(secret).filter(|has| !has.contains(key)) {
+                let has = has.iter().cloned().collect();
+                let reason = Reason::NoSuchKey { secret: secret.clone(), key: key.clone(), has };
+                found.push(Refusal::at(format!("spec.containers[{i}].secretKeys[{j}].key"), reason));
+            }
+        }
+    }
+    found
 }
 
 /// What is wrong with a Secret, given that its namespace is governed: that it is to hold a token, which never ends. The

@@ -190,6 +190,7 @@ mod tests {
             Reason::ContactName,
             Reason::NoJustification,
             Reason::SecretNotOwned { secret: s() },
+            Reason::NoSuchKey { secret: s(), key: s(), has: vec![s()] },
             Reason::KeyWithoutPlace { secret: s(), key: s() },
             Reason::PlaceTwice { place: s() },
             Reason::NoEnd,

@@ -239,6 +239,12 @@ pub enum Reason {
     OwnerName,
     ContactName,
     NoJustification,
+    NoSuchKey {
+        secret: String,
+        key: String,
+        /// The keys that the Secret has.
+        has: Vec<String>,
+    },
     SecretNotOwned {
         secret: String,
     },
@@ -360,6 +366,7 @@ impl Reason {
             Self::SkippedField { .. } => "AID063",
             Self::LiteralCredential { .. } => "AID065",
             Self::Excepted { .. } => "AID066",
+            Self::NoSuchKey { .. } => "AID067",
             // These are policies in the chart, said here of objects that are not applied yet.
             Self::TokenOfAgent | Self::TokenWithoutEnd => "AID088",
             Self::NamesOwned { .. } => "AID096",

@@ -285,6 +285,11 @@ impl fmt::Display for Reason {
             Self::SecretNotOwned { secret } => {
                 write!(f, "list Secret \"{secret}\" under spec.secrets, with the date to rotate it by: secretKeys names it")
             }
+            Self::NoSuchKey { secret, key, has } => write!(
+                f,
+                "name a key that Secret \"{secret}\" has, or add \"{key}\" to it: it has {}, and without its key a container does not start",
+                quoted(has)
+            ),
             Self::KeyWithoutPlace { secret, key } => write!(
                 f,
                 "say how the container gets key \"{key}\" of Secret \"{secret}\": set env, path, or both"

@@ -37,3 +37,30 @@ fn a_secret_for_a_token_is_told_where_its_namespace_is_governed_and_never_shown(
     let other = secret.replace("kubernetes.io/service-account-token", "Opaque");
     assert_eq!(found(&[("s.yaml", &other)], "default", None), [vec![], vec![]]);
 }
+
+#[test]
+fn a_key_that_a_secret_among_the_files_does_not_have_is_warned_of() {
+    let keys =
+        "  containers:\n  - name: agent\n    secretKeys:\n    - {secret: llm-keys, key: apikey, env: KEY}\n";
+    let identity = format!("{OWNER}{keys}");
+    let secret = |namespace: &str, data: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: llm-keys, namespace: {namespace}}}\n{data}\n"
+        )
+    };
+    let of = |secret: &str| found(&[("id.yaml", &identity), ("s.yaml", secret)], "default", None);
+    let warned = [vec![], vec![("AID067".to_owned(), 13)]];
+    let wrong = secret("default", "data: {api-key: aHVzaA==}\nstringData: {other: hush}");
+    assert_eq!(of(&wrong), warned);
+    assert_eq!(of(&secret("default", "stringData: {apikey: hush}")), [vec![], vec![]]);
+    assert_eq!(of(&secret("elsewhere", "data: {api-key: aHVzaA==}")), [vec![], vec![]]);
+    // Somebody else fills it.
+    assert_eq!(of(&secret("default", "data: {}")), [vec![], vec![]]);
+    let patched = secret("default", "data: {api-key: aHVzaA==}")
+        + "---\n"
+        + &secret("default", "data: {apikey: aHVzaA==}");
+    assert_eq!(of(&patched), [vec![], vec![]]);
+    let told = told(&[("id.yaml", &identity), ("s.yaml", &wrong)]);
+    let words = "warning: name a key that Secret \"llm-keys\" has, or add \"apikey\" to it: it has \"api-key\", \"other\"";
+    assert!(told.contains(words) && !told.contains("hush") && !told.contains("aHVzaA"), "{told}");
+}
