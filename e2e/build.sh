@@ -2,6 +2,15 @@
 # Sourced by the commands in this folder and by bench/run: builds the workspace, and sets `harness` to the program of crate perpro-e2e.
 set -euo pipefail
 
+# What a command does stands at its head, so nothing is built for who asks.
+case " $* " in
+*' --help '* | *' -h '* | ' help ')
+  trap - EXIT
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  exit
+  ;;
+esac
+
 need() {
   if ! command -v "$1" >/dev/null; then
     echo "$0: $1 is missing: $2" >&2

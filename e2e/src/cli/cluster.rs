@@ -121,6 +121,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn help_is_there_before_anything_is_built_and_names_all_that_there_is() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
+        for ask in ["--help", "-h", "help"] {
+            // Where nothing can be built.
+            let mut help = std::process::Command::new(script);
+            help.arg(ask).env("PATH", "/usr/bin:/bin").env("CARGO_TARGET_DIR", "/dev/null/target");
+            let said = help.output().unwrap();
+            let text = String::from_utf8(said.stdout).unwrap();
+            assert!(said.status.success(), "{ask}: {}", String::from_utf8_lossy(&said.stderr));
+            let command = ClusterArgs::augment_args(clap::Command::new("cluster"));
+            for verb in command.get_subcommands() {
+                assert!(text.contains(&format!("\n    {} ", verb.get_name())), "{}: {text}", verb.get_name());
+            }
+            for flag in command.get_arguments().filter_map(|a| a.get_long()) {
+                assert!(text.contains(&format!("\n  --{flag} ")), "{flag}: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn paths_are_quoted_for_a_shell_only_where_needed() {
         assert_eq!(quoted("/home/jane/.cache/perpro/kubeconfig"), "/home/jane/.cache/perpro/kubeconfig");
         assert_eq!(quoted("/home/o'neil/my files"), r"'/home/o'\''neil/my files'");
