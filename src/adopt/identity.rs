@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 const WHO: &str = "FILL IN who answers for this agent ";
 /// Stands for a date.
 const WHEN: &str = "FILL IN until when, as 2027-06-30T00:00:00Z";
-/// Stands for a reason; admission refuses one as short.
-const WHY: &str = "FILL IN";
+/// Stands for a reason. Admission refuses one that is short without its blanks.
+const WHY: &str = "FILL IN   ";
 
 /// What a person said of the agent.
 pub(super) struct Said<'a>(&'a Wish);

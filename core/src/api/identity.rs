@@ -92,7 +92,7 @@ pub struct Owner {
     pub kind: OwnerKind,
     /// Name of the user or group.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = Rule::new(NAME).message("AID041 name the owner as the API server does: no blank at either end, no control or invisible characters (kubectl perpro explain AID041)"))]
+    #[x_kube(validation = Rule::new(NAME).message("AID041 name who answers for this agent as the API server does: no blank at either end, no control or invisible characters (kubectl perpro explain AID041)"))]
     pub name: String,
 }
 

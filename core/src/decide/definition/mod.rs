@@ -6,6 +6,7 @@
 mod rules;
 mod schema;
 
+use super::path::find_mut;
 use super::refusal::{Reason, Refusal};
 use super::{grant, policy};
 use crate::api::{AgentIdentity, AgentPolicy, definitions};
@@ -74,6 +75,10 @@ impl Definitions {
                 if refusals.is_empty() {
                     refusals.push(unreadable("metadata", &error.to_string()));
                 }
+                // An API server judges each field by itself, so dates that can't be read hide nothing else.
+                if let Some(object) = with_dates(written, &refusals).filter(is_bounded) {
+                    refusals.extend(rules(&object));
+                }
                 Judged { object: None, refusals }
             }
         }
@@ -84,6 +89,16 @@ impl Definitions {
         let version = definition.spec.versions.first()?;
         version.schema.as_ref()?.open_api_v3_schema.as_ref()?.properties.as_ref()?.get("spec")
     }
+}
+
+/// The object with some date in place of each that was refused, if it can be read then.
+fn with_dates<K: for<'de> Deserialize<'de>>(written: &Value, refusals: &[Refusal]) -> Option<K> {
+    const DATES: [&str; 2] = [".expiresAt", ".rotateBy"];
+    let mut written = written.clone();
+    for Refusal { path, .. } in refusals.iter().filter(|r| DATES.iter().any(|date| r.path.ends_with(date))) {
+        *find_mut(&mut written, path)? = "2100-01-01T00:00:00Z".into();
+    }
+    K::deserialize(&written).ok()
 }
 
 fn unreadable(path: &str, error: &str) -> Refusal {
@@ -123,6 +138,7 @@ mod tests {
     #[case::a_reason_in_lines(json!({"justification": "Reads feedback\nand more"}), &["AID042 spec.justification"])]
     #[case::a_date_without_time(json!({"expiresAt": "2036-01-01"}), &["AID028 spec.expiresAt"])]
     #[case::no_date(json!({"expiresAt": "2036-13-01T00:00:00Z"}), &["AID028 spec.expiresAt"])]
+    #[case::no_date_hides_the_rest(json!({"expiresAt": "soon", "owner": {"kind": "User", "name": "jane "}, "secrets": [{"name": "crm", "rotateBy": "later"}]}), &["AID028 spec.expiresAt", "AID028 spec.secrets[0].rotateBy", "AID041 spec.owner.name"])]
     #[case::never(json!({"expiresAt": "2200-01-01T00:00:00Z"}), &["AID046 spec.expiresAt"])]
     #[case::the_first_year_there_is_not(json!({"expiresAt": "0000-01-01T00:00:00Z"}), &["AID046 spec.expiresAt"])]
     #[case::long_ago(json!({"expiresAt": "1969-12-31T23:59:59Z"}), &["AID046 spec.expiresAt"])]

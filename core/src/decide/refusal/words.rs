@@ -274,7 +274,7 @@ impl fmt::Display for Reason {
                 names::MAX_IDENTITY_NAME
             ),
             Self::OwnerName => {
-                f.write_str("name the owner as the API server does: no blank at either end, no control or invisible characters")
+                f.write_str("name who answers for this agent as the API server does: no blank at either end, no control or invisible characters")
             }
             Self::ContactName => {
                 f.write_str("write contacts without a blank at either end, and without control or invisible characters")

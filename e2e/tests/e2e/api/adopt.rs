@@ -158,6 +158,8 @@ async fn what_only_a_person_knows_is_refused_in_words_until_they_say_it() {
             .starts_with("fill in what only you know, or say it by --owner, --expires, --justification: "),
         "{said:?}"
     );
+    // The owner, the end, why, and a date for each of three Secrets.
+    assert!(said.err.ends_with("admission would refuse 6 things\n"), "{said:?}");
     let (applied, told) = world.apply(&said.out).await;
     assert!(!applied, "{told}");
     assert!(told.contains("spec.expiresAt") && told.contains("FILL IN until when"), "{told}");
