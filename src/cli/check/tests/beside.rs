@@ -2,9 +2,12 @@
 
 use super::*;
 
+/// What [`IDENTITY`] owns.
+const SECRETS: &str = "  secrets:\n  - {name: llm-keys, rotateBy: \"2027-01-01T00:00:00Z\"}\n";
+
 #[test]
 fn a_pod_without_identity_that_names_an_agents_secret_is_warned_of() {
-    let owner = format!("{IDENTITY}  secrets:\n  - {{name: llm-keys, rotateBy: \"2027-01-01T00:00:00Z\"}}\n");
+    let owner = format!("{IDENTITY}{SECRETS}");
     let plain = DEPLOYMENT.replace("perpro.dev/identity: feedback-reader", "app: a");
     let of = |namespace: &str, plain: &str| found(&[("id.yaml", &owner), ("d.yaml", plain)], namespace, None);
     assert_eq!(of("default", &plain), [vec![], vec![("AID096".to_owned(), 16)]]);
@@ -42,7 +45,7 @@ fn a_secret_for_a_token_is_told_where_its_namespace_is_governed_and_never_shown(
 fn a_key_that_a_secret_among_the_files_does_not_have_is_warned_of() {
     let keys =
         "  containers:\n  - name: agent\n    secretKeys:\n    - {secret: llm-keys, key: apikey, env: KEY}\n";
-    let identity = format!("{OWNER}{keys}");
+    let identity = format!("{IDENTITY}{SECRETS}{keys}");
     let secret = |namespace: &str, data: &str| {
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: llm-keys, namespace: {namespace}}}\n{data}\n"
