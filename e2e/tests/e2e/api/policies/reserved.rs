@@ -88,6 +88,27 @@ async fn names_and_marks_of_ours_are_written_by_us_alone() {
     collector.may_not(RESERVED, "PATCH", &path, json!({"automountServiceAccountToken": true})).await;
 }
 
+/// Whoever deletes an identity may say that what it owns shall stay.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_role_that_its_identity_left_behind_is_deleted_by_whoever_may_delete_roles() {
+    let (world, _) = running().await;
+    let role = names::role_name(&uid(&world.identities().get("bot").await.unwrap()));
+    let (admin, path) = (Actor::admin(&world), world.path(RBAC, &format!("roles/{role}")));
+    admin.may_not(RESERVED, "DELETE", &path, json!(null)).await;
+    let orphans = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Orphan"});
+    admin.sends("DELETE", &world.path("perpro.dev/v1alpha1", "agentidentities/bot"), orphans).await.unwrap();
+    let roles = world.roles();
+    world
+        .eventually("the Role should have no owner", async || {
+            let owners = roles.get(&role).await.unwrap().metadata.owner_references;
+            when(owners.as_ref().is_none_or(Vec::is_empty), &format!("{owners:?}"))
+        })
+        .await;
+    admin.may_not(RESERVED, "PATCH", &path, json!({"rules": []})).await;
+    admin.sends("DELETE", &path, json!(null)).await.unwrap();
+}
+
 /// The Role of an identity that is over is empty, so that Kubernetes lets whoever writes bindings bind it.
 #[tokio::test]
 #[ignore = "needs a cluster"]
