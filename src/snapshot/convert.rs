@@ -38,7 +38,7 @@ pub(super) fn trim_identity(known: &mut Known) {
 
 /// Keeps what [`pod_facts`] reads; a pod is mostly its spec.
 pub(super) fn trim_pod(pod: &mut Pod) {
-    pod.annotations_mut().clear();
+    pod.annotations_mut().retain(|key, _| key == names::IDENTITY_UID);
     let spec = pod.spec.take().unwrap_or_default();
     pod.spec = Some(PodSpec {
         service_account_name: spec.service_account_name,
@@ -84,6 +84,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     Some(PodFacts {
         name: meta.name.clone()?,
         uid: meta.uid.clone()?,
+        identity_uid: pod.annotations().get(names::IDENTITY_UID).cloned(),
         account: spec.service_account_name.clone().unwrap_or_default(),
         gated: spec.scheduling_gates.iter().flatten().any(|g| g.name == names::GATE),
         finished: matches!(phase, Some("Succeeded" | "Failed")),

@@ -183,7 +183,7 @@ fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Times
     let pod = observed.pods.iter().find(|p| p.uid == claim.pod_uid && p.account == account.name);
     let Some(pod) = pod else {
         // Its own end comes first: a pod that has lost its label is found by its claim.
-        let confirm = (!is_over(observed, account, now)).then(|| Step::ConfirmLost {
+        let confirm = (!is_over(observed, account.identity_uid.as_ref(), now)).then(|| Step::ConfirmLost {
             pod_name: claim.pod_name.clone(),
             pod_uid: claim.pod_uid.clone(),
             account: account.name.clone(),
@@ -197,7 +197,7 @@ fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Times
         plan.chains.push(confirm.into_iter().chain(end_account()).chain([delete_pod]).collect());
         return;
     };
-    if is_over(observed, account, now) {
+    if is_over(observed, account.identity_uid.as_ref(), now) {
         plan.chains.push(end_account().chain(delete_pod(pod)).collect());
         return;
     }
@@ -238,7 +238,7 @@ fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &
         }
         return;
     };
-    if is_over(observed, account, now) {
+    if is_over(observed, account.identity_uid.as_ref(), now) {
         let steps = [Some(Step::DeleteAccount(account.clone())), delete_pod(pod)];
         plan.chains.push(steps.into_iter().flatten().collect());
     } else if pod.gated && !observed.governed {
@@ -272,7 +272,7 @@ fn stale(
     now: Timestamp,
     plan: &mut Plan,
 ) -> Option<Option<Step>> {
-    let covered = observed.identity.is_none_or(|i| listed::is_covered(&pod.holds, i));
+    let covered = is_covered(observed, pod);
     if !covered && pod.gated {
         // Nothing is lost: it never ran.
         return Some(None);
@@ -283,7 +283,7 @@ fn stale(
         (true, Some(_)) => mark(None),
         (false, None) => mark(Some(now)),
         (false, Some(since)) => {
-            let due = later(since, SignedDuration::from_secs(i64::from(observed.ceiling.stale_seconds())));
+            let due = stale_ends(observed, since);
             if due <= now {
                 return Some(None);
             }
@@ -299,20 +299,39 @@ fn without_account(observed: &Observed<'_>, pod: &PodFacts, now: Timestamp, plan
     if has_account || !observed.governed || pod.finished || !pod.is_instance_of(observed.name) {
         return;
     }
-    let over = observed.identity.is_none_or(|i| observed.ceiling.ended(i, now).is_some());
-    // While its identity lives, a pod that was told to end has the time that it was given.
-    if let Some(delete_pod) = delete_pod(pod).filter(|_| over || pod.deletion.is_none()) {
-        // Our watch of accounts may be behind that of pods.
-        plan.chains.push(vec![Step::ConfirmNoAccount { account: pod.account.clone() }, delete_pod]);
+    let Some(delete_pod) = delete_pod(pod) else { return };
+    if let Some(deletion) = pod.deletion
+        && !is_over(observed, pod.identity_uid.as_ref(), now)
+    {
+        if is_covered(observed, pod) {
+            // It has the time that it was given.
+            return;
+        }
+        // The mark has gone with the account, so the time counts from what took that.
+        let due = stale_ends(observed, deletion.requested);
+        if due > now {
+            plan.wake(due);
+            return;
+        }
     }
+    // Our watch of accounts may be behind that of pods.
+    plan.chains.push(vec![Step::ConfirmNoAccount { account: pod.account.clone() }, delete_pod]);
 }
 
-/// Whether the identity that the account was minted for is over: ended, gone, or another one
-/// under its name.
-fn is_over(observed: &Observed<'_>, account: &Account, now: Timestamp) -> bool {
-    observed.identity.is_none_or(|i| {
-        account.identity_uid.as_ref() != Some(&i.uid) || observed.ceiling.ended(i, now).is_some()
-    })
+/// Whether the pod holds nothing but what its identity, if there is one, still lists.
+fn is_covered(observed: &Observed<'_>, pod: &PodFacts) -> bool {
+    observed.identity.is_none_or(|i| listed::is_covered(&pod.holds, i))
+}
+
+/// Until when a pod may hold what is listed no more.
+fn stale_ends(observed: &Observed<'_>, since: Timestamp) -> Timestamp {
+    later(since, SignedDuration::from_secs(i64::from(observed.ceiling.stale_seconds())))
+}
+
+/// Whether the identity of this UID, which the account or the pod was made for, is over: ended, gone,
+/// or another one under its name.
+fn is_over(observed: &Observed<'_>, uid: Option<&String>, now: Timestamp) -> bool {
+    observed.identity.is_none_or(|i| uid != Some(&i.uid) || observed.ceiling.ended(i, now).is_some())
 }
 
 /// When the pod's own end takes its power: at once when finished; for a deleted one after the

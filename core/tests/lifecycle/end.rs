@@ -84,6 +84,9 @@ fn a_pod_that_was_given_years_to_end_has_what_any_has_when_its_identity_is_over(
     assert_eq!(world.steps(), NOTHING, "its identity lives");
     world.identity().spec.suspended = true;
     assert_eq!(world.steps(), [["confirm no account", "delete pod"]]);
+    world.identity().spec.suspended = false;
+    world.identity().uid = "identity-2".into();
+    assert_eq!(world.steps(), [["confirm no account", "delete pod"]], "another one under its name");
     world.identity = None;
     assert_eq!(world.steps(), [["confirm no account", "delete pod"]]);
 }

@@ -85,6 +85,7 @@ impl World {
             pods: vec![PodFacts {
                 name: "pod".into(),
                 uid: "pod-1".into(),
+                identity_uid: Some("identity-1".into()),
                 account: ACCOUNT.into(),
                 gated: false,
                 finished: false,

@@ -43,12 +43,35 @@ async fn a_suspended_identity_ends_its_pods_and_a_resumed_one_starts_new_ones() 
 #[ignore = "needs a cluster"]
 async fn a_pod_that_was_given_years_to_end_is_given_seconds_when_its_identity_is_over() {
     let (world, account) = running().await;
-    let pod = world.pods().get("pod").await.unwrap();
-    world.place(&pod).await;
-    let editor = Actor::person(&world, "eve", "edit").await;
+    is_given_years(&world).await;
+    world.patch_identity("bot", json!({"suspended": true})).await;
+    has_seconds(&world).await;
+    assert!(!world.may(&account, "get", "configmaps").await);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn a_pod_that_was_given_years_to_end_is_given_seconds_when_it_holds_what_is_listed_no_more() {
+    let world = World::new("all").await;
+    world.set_ceiling(json!({"drainSeconds": 1, "staleSeconds": 1})).await;
+    world.identity("bot", json!({"permissions": []})).await;
+    let account = world.released_agent().await;
+    is_given_years(&world).await;
+    world.gone(world.accounts(), &account).await;
+    world.patch_identity("bot", json!({"containers": []})).await;
+    has_seconds(&world).await;
+}
+
+/// An editor deletes the pod, on a node, with a grace that never ends.
+async fn is_given_years(world: &World) {
+    world.place(&world.pods().get("pod").await.unwrap()).await;
+    let editor = Actor::person(world, "eve", "edit").await;
     let path = world.path("v1", "pods/pod?gracePeriodSeconds=3000000000");
     editor.sends("DELETE", &path, json!(null)).await.unwrap();
-    world.patch_identity("bot", json!({"suspended": true})).await;
+}
+
+/// Waits until the pod has at most 30 s, and removes it: there is no kubelet.
+async fn has_seconds(world: &World) {
     world
         .eventually("the pod should have at most 30 s", async || {
             let pod = world.pods().get("pod").await.unwrap();
@@ -56,7 +79,6 @@ async fn a_pod_that_was_given_years_to_end_is_given_seconds_when_its_identity_is
             when(grace.is_some_and(|grace| grace <= 30), "it has years")
         })
         .await;
-    assert!(!world.may(&account, "get", "configmaps").await);
     world.pods().delete("pod", &DeleteParams::default().grace_period(0)).await.unwrap();
 }
 
