@@ -39,11 +39,15 @@ fn spelled_out(reference: &str) -> String {
     }
 }
 
-/// An id, alone or with its algorithm, as go-digest reads it.
+/// An id. With its algorithm a few digits are one: containerd takes them for the image whose id begins so. Alone it
+/// needs all of them: to less the kubelet adds a tag.
 fn is_id(reference: &str) -> bool {
-    let (algorithm, digits) = reference.split_once(':').unwrap_or(("sha256", reference));
-    matches!((algorithm, digits.len()), ("sha256", 64) | ("sha384", 96) | ("sha512", 128))
-        && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    let digits = match reference.split_once(':') {
+        Some(("sha256" | "sha384" | "sha512", digits)) => digits,
+        None if reference.len() == 64 => reference,
+        _ => return false,
+    };
+    digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -66,6 +70,8 @@ mod tests {
         "docker.io/library/bot:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "bot"
     )]
+    #[case::tag_of_few_digits("bot:0123abcd", "bot")]
+    #[case::digits_that_get_a_tag("0123abcd", "docker.io/library/")]
     #[case::own_registry("localhost:5000/x:1", "localhost:5000/")]
     fn accepts(#[case] image: &str, #[case] prefix: &str) {
         assert!(matches(image, prefix));
@@ -84,6 +90,8 @@ mod tests {
         "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         "docker.io/"
     )]
+    #[case::first_digits_of_an_image_id("sha256:0123abcd", "docker.io/library/")]
+    #[case::first_digits_of_an_image_id_and_a_name("sha256:0123abcd", "sha256")]
     #[case::out_of_the_path("ghcr.io/acme/../evil/bot:1", "ghcr.io/acme/")]
     #[case::host_in_capitals("EVIL/bot:1", "docker.io/")]
     #[case::docker_is_not_any("evil.com/library/python", "python")]
