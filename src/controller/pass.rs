@@ -1,6 +1,7 @@
 //! One pass over one identity: observe, plan, and have it applied ([`super::apply`]).
 
 use super::claims::Namespaces;
+use super::queue::About;
 use super::recent::Recent;
 use super::rejected::Rejected;
 use crate::cluster::{Cluster, Subject, refused};
@@ -79,6 +80,14 @@ impl Controller {
     /// Every identity that is there or has left something behind.
     pub(super) fn keys(&self) -> BTreeSet<Key> {
         self.snapshot.keys().into_iter().chain(self.instances.keys()).collect()
+    }
+
+    /// Whether anything is left of what a pass was about, so that it is looked at again.
+    pub(super) fn knows(&self, about: &About) -> bool {
+        match about {
+            About::Identity(key) => self.snapshot.has(key) || self.instances.has(key),
+            About::Namespace(namespace) => self.minds(namespace),
+        }
     }
 
     /// Brings the instances of one identity one step on; says when to look again.

@@ -112,8 +112,8 @@ impl Queue {
         }
     }
 
-    /// A pass is over; the next one begins after `wait`, unless something happens before.
-    pub(super) fn finish(&mut self, key: About, wait: Duration) {
+    /// A pass is over; the next one begins after `wait`, if there is to be one, unless something happens before.
+    pub(super) fn finish(&mut self, key: About, wait: Option<Duration>) {
         self.failures.remove(&key);
         self.end(key, wait);
     }
@@ -125,13 +125,15 @@ impl Queue {
         // What changed meanwhile may be what it failed for, or a suspension: that waits only once.
         let changed = self.touched_meanwhile.remove(&key);
         let wait = if changed { BACKOFF.0 } else { (BACKOFF.0 * 2_u32.pow(*failures - 1)).min(BACKOFF.1) };
-        self.end(key, wait);
+        self.end(key, Some(wait));
     }
 
-    fn end(&mut self, key: About, wait: Duration) {
+    fn end(&mut self, key: About, wait: Option<Duration>) {
         self.running.remove(&key);
         let touched = self.touched_meanwhile.remove(&key);
-        self.at(key, if touched { Duration::ZERO } else { wait });
+        if let Some(wait) = if touched { Some(Duration::ZERO) } else { wait } {
+            self.at(key, wait);
+        }
     }
 }
 
@@ -211,8 +213,24 @@ mod tests {
         assert_eq!((queue.depth(), queue.begin()), (0, None));
         queue.at(key(), Duration::ZERO);
         assert_eq!((waits(&queue), queue.depth()), (None, 1), "not while it runs");
-        queue.finish(key(), RESYNC);
+        queue.finish(key(), Some(RESYNC));
         assert_eq!((waits(&queue), queue.depth()), (Some(0), 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_forgotten_unless_it_was_touched_meanwhile() {
+        let mut queue = Queue::default();
+        for (touched, waits_then) in [(true, Some(0)), (false, None)] {
+            queue.at(key(), Duration::ZERO);
+            assert_eq!(queue.begin(), Some(key()));
+            if touched {
+                queue.at(key(), Duration::ZERO);
+            }
+            queue.finish(key(), None);
+            assert_eq!(waits(&queue), waits_then);
+        }
+        assert!(queue.waiting.is_empty() && queue.later.is_empty() && queue.running.is_empty());
+        assert!(queue.failures.is_empty() && queue.identities.lanes.is_empty());
     }
 
     #[tokio::test]
@@ -267,7 +285,7 @@ mod tests {
         let begun: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
         assert_eq!(begun.len(), NAMESPACES + 1);
         assert!(begun.contains(&key()));
-        queue.finish(begun[0].clone(), RESYNC);
+        queue.finish(begun[0].clone(), Some(RESYNC));
         assert!(matches!(queue.begin(), Some(About::Namespace(_))), "the next, when one is done");
     }
 

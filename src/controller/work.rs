@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const NEWS: usize = 1000;
 /// Passes at once.
 const PASSES: usize = 8;
-/// Every identity is looked at this often even if nothing told us to.
+/// Every identity that is there, or has left something behind, is looked at this often even if nothing told us to.
 const RESYNC: Duration = Duration::from_secs(600);
 
 /// Runs passes until `stop`; running ones are finished.
@@ -80,7 +80,11 @@ pub(super) async fn work(
                 // A bug in one pass must not stop the others, nor make a busy loop.
                 let outcome = done.map_err(|panic| panic.to_string()).and_then(|(_, r)| r.map_err(|e| describe(&e)));
                 match outcome {
-                    Ok(wake_at) => queue.finish(about, wake_at.map_or(RESYNC, |at| until(at).min(RESYNC))),
+                    Ok(wake_at) => {
+                        let wait = wake_at.map_or(RESYNC, |at| until(at).min(RESYNC));
+                        let wait = controller.knows(&about).then_some(wait);
+                        queue.finish(about, wait);
+                    }
                     Err(error) => {
                         tracing::warn!(namespace = about.namespace(), identity = about.identity(), error, "a pass failed and is tried again");
                         queue.fail(about);

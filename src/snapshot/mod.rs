@@ -115,6 +115,11 @@ impl Snapshot {
         named.chain(self.accounts.state().iter().filter_map(|a| key_of(a.as_ref()))).collect()
     }
 
+    /// Whether an identity is there, also one that can't be read, or has accounts.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.known(key).is_some() || !self.accounts(key).is_empty()
+    }
+
     /// All policies of the cluster.
     pub(crate) fn policies(&self) -> Vec<Arc<AgentPolicy>> {
         self.policies.state()
@@ -159,6 +164,11 @@ impl Instances {
         let (pods, bindings) = (self.pods.state(), self.bindings.state());
         let pods = pods.iter().filter_map(|p| key_of(p.as_ref()));
         pods.chain(bindings.iter().filter_map(|b| key_of(b.as_ref()))).collect()
+    }
+
+    /// Whether pods or bindings carry the label of an identity.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        !self.pods(key).is_empty() || !self.bindings(key).is_empty()
     }
 
     /// Pods that carry the label of an identity.
