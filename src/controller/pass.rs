@@ -191,7 +191,7 @@ impl Controller {
 
     /// Writes the status, unless it is as it was; says when, if only the number of instances grew and can wait.
     async fn write_status(&self, key: &Key, world: &World, plan: &Plan) -> kube::Result<Option<Timestamp>> {
-        let Some(identity) = world.identity.as_ref().filter(|i| !i.deleting) else { return Ok(None) };
+        let Some(identity) = &world.identity else { return Ok(None) };
         let previous = self.snapshot.status(key);
         let ceiling = world.ceiling(key);
         let claims = if world.governed { Some(self.claims(&key.namespace).await?) } else { None };

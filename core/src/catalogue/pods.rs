@@ -20,7 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID002",
         title: "The identity that the pod names does not exist",
-        why: "The label is a reference, and only an existing AgentIdentity can say what the pod may have. A name that is no DNS label of at most 48 characters can't exist.",
+        why: "The label is a reference, and only an existing AgentIdentity can say what the pod may have. A name that is no DNS label of at most 48 characters can't exist, and an identity that is being deleted counts as gone, also while a finalizer holds it.",
         fix: "Create the AgentIdentity in the pod's namespace first, or correct the label. Identities of other namespaces don't count.",
         from: CREATION,
         example: manifests!("AID002"),

@@ -39,9 +39,7 @@ pub fn identity_refusals(context: Context<'_>) -> Vec<Refusal> {
     let name = || identity.name.clone();
     let label = || format!("metadata.labels[{}]", names::IDENTITY_LABEL);
     let ended = context.ceiling.ended(identity, now).map(|end| match end {
-        IdentityEnd::Deleted => {
-            Reason::UnknownIdentity { identity: name(), namespace: identity.namespace.clone() }
-        }
+        IdentityEnd::Deleted => Reason::BeingDeleted { identity: name() },
         IdentityEnd::Suspended => Reason::Suspended { identity: name() },
         IdentityEnd::Expired => {
             Reason::Expired { identity: name(), at: context.ceiling.expires_at(identity).to_string() }

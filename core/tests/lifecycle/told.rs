@@ -44,6 +44,16 @@ fn every_condition_says_in_words_what_holds_and_what_does_not() {
 }
 
 #[test]
+fn an_identity_that_is_held_while_it_is_deleted_says_so() {
+    let mut world = World::running();
+    world.identity().deleting = true;
+    let conditions = conditions(&world, Some(&Claims::default()));
+    let ready = conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Ended"));
+    assert!(ready.message.contains("it is being deleted"), "{}", ready.message);
+}
+
+#[test]
 fn an_identity_whose_secret_a_pod_without_identity_names_is_not_ready() {
     let mut world = World::running();
     let rotate_by = Time(now() + SignedDuration::from_hours(24));

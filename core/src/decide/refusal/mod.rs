@@ -120,6 +120,7 @@ mod tests {
         let reasons = [
             Reason::NoIdentity,
             Reason::UnknownIdentity { identity: s(), namespace: s() },
+            Reason::BeingDeleted { identity: s() },
             Reason::PresetNode,
             Reason::HostAccess { what: "hostPID" },
             Reason::Capabilities { names: vec![s()] },

@@ -11,6 +11,9 @@ pub enum Reason {
         identity: String,
         namespace: String,
     },
+    BeingDeleted {
+        identity: String,
+    },
     PresetNode,
     HostAccess {
         what: &'static str,
@@ -291,7 +294,7 @@ impl Reason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoIdentity => "AID001",
-            Self::UnknownIdentity { .. } => "AID002",
+            Self::UnknownIdentity { .. } | Self::BeingDeleted { .. } => "AID002",
             Self::PresetNode => "AID003",
             Self::HostAccess { .. } | Self::Capabilities { .. } => "AID004",
             Self::Expired { .. } => "AID005",

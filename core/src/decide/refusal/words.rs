@@ -40,6 +40,10 @@ impl fmt::Display for Reason {
                 f,
                 "create AgentIdentity \"{identity}\" in namespace \"{namespace}\" (owner, expiresAt, justification), or name one that exists: it was not found"
             ),
+            Self::BeingDeleted { identity } => write!(
+                f,
+                "name another identity, or create AgentIdentity \"{identity}\" again once it is gone: it is being deleted, and none of its pods starts (metadata.finalizers says what holds it)"
+            ),
             Self::PresetNode => {
                 f.write_str("remove nodeName and use nodeAffinity or nodeSelector: a pod with a node skips the scheduler, and with it the gate that binds its identity")
             }

@@ -84,6 +84,22 @@ async fn has_seconds(world: &World) {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn an_identity_that_is_held_while_it_is_deleted_ends_its_pods_and_says_so() {
+    let (world, account) = running().await;
+    let held = |finalizers| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let params = PatchParams::default();
+    world.identities().patch("bot", &params, &held(json!(["example.com/backup"]))).await.unwrap();
+    world.identities().delete("bot", &DeleteParams::default()).await.unwrap();
+    all_ends(&world, &account).await;
+    world.condition("bot", "Ready", "False", "Ended").await;
+    let said = world.rejects(&agent(json!({})), "AID002").await;
+    assert!(said.contains("is being deleted"), "{said}");
+    world.identities().patch("bot", &params, &held(json!([]))).await.unwrap();
+    world.gone(world.identities(), "bot").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn an_identity_that_expires_ends_its_pods_by_itself() {
     let (world, account) = running().await;
     let soon = Timestamp::from_second((Timestamp::now() + SignedDuration::from_secs(3)).as_second()).unwrap();
