@@ -54,7 +54,7 @@ pub struct AgentPolicySpec {
     #[x_kube(validation = Rule::new("self.all(p, p.apiGroups.all(g, !g.contains('*')) && p.resources.all(r, !r.contains('*')) && p.verbs.all(v, !v.contains('*')))").message("AID051 name each elevated group, resource and verb exactly, without wildcards (kubectl perpro explain AID051)"))]
     pub elevated_permissions: Vec<PermissionRule>,
     /// Prefixes of the images that agent pods can run, each ending at `/`, `:` or `@` of the image; any, when not
-    /// set. For every container of the pod, listed in its identity or not.
+    /// set. For every container of the pod, listed in its identity or not, and for images that it mounts as volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 512)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]

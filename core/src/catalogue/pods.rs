@@ -249,8 +249,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
     Entry {
         code: "AID057",
-        title: "A container runs an image that the ceiling does not list",
-        why: "The platform team says where agents' images come from. It holds for every container of the pod, listed in its identity or not: a sidecar from elsewhere sees what the agent writes.",
+        title: "A container runs, or a volume brings, an image that the ceiling does not list",
+        why: "The platform team says where agents' images come from. It holds for every container of the pod, listed in its identity or not: a sidecar from elsewhere sees what the agent writes. It holds for image volumes too: a program can be run from one.",
         fix: "Use an image under one of the prefixes in spec.images of the namespace's AgentPolicies, or ask the platform team to add one.",
         from: POD,
         example: manifests!("AID057"),

@@ -79,6 +79,7 @@ pub fn admit(pod: &AgentPod, context: Context<'_>) -> Verdict {
     refusals.extend(isolation::holes(pod));
     let containers = pod.containers();
     refusals.extend(listed::images(&containers, identity, context.ceiling));
+    refusals.extend(listed::mounted_images(pod, context.ceiling));
     let held = credentials(pod);
     refusals.extend(listed::extra(&held, pod, identity, context.ceiling));
     refusals.extend(listed::missing(pod, identity, &held));

@@ -186,13 +186,14 @@ fn foreign_source(volume: &Volume) -> Option<(&'static str, Reason)> {
         // Seen by `credentials`.
         secret: _,
         projected: _,
-        // The pod's own data, public configuration, files of an image, and claims: what a
+        // Seen by `listed`.
+        image: _,
+        // The pod's own data, public configuration, and claims: what a
         // PersistentVolume brings is beyond the pod's view.
         config_map: _,
         downward_api: _,
         empty_dir: _,
         ephemeral: _,
-        image: _,
         persistent_volume_claim: _,
         host_path,
         aws_elastic_block_store,

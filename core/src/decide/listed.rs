@@ -20,11 +20,8 @@ pub(super) fn images(
     let mut found = Vec::new();
     for container in containers {
         let image = container.image.unwrap_or_default();
-        if let Err(policies) = ceiling.allows_image(image) {
-            let (container_name, image) = (container.name.to_owned(), image.to_owned());
-            let reason = Reason::ImageOverCeiling { container: container_name, image, policies };
-            found.push(Refusal::at(format!("{}.image", container.path), reason));
-        }
+        let path = format!("{}.image", container.path);
+        found.extend(over_ceiling(path, Some(container.name), image, ceiling));
         let Some(grant) = grant(identity, Some(container.name)) else { continue };
         if !grant.images.is_empty() && !grant.images.iter().any(|p| image::matches(image, p)) {
             let reason = Reason::ImageNotAllowed {
@@ -36,6 +33,27 @@ pub(super) fn images(
         }
     }
     found
+}
+
+/// Images that the pod mounts as volumes, and the ceiling does not list: a program from there runs as well.
+pub(super) fn mounted_images(pod: &AgentPod, ceiling: &Ceiling<'_>) -> Vec<Refusal> {
+    let images = pod.volumes().filter_map(|(path, volume)| Some((path, volume.image.as_ref()?)));
+    let judged = images.filter_map(|(path, image)| {
+        let reference = image.reference.as_deref().unwrap_or_default();
+        over_ceiling(format!("{path}.image.reference"), None, reference, ceiling)
+    });
+    judged.collect()
+}
+
+fn over_ceiling(
+    path: String,
+    container: Option<&str>,
+    image: &str,
+    ceiling: &Ceiling<'_>,
+) -> Option<Refusal> {
+    let policies = ceiling.allows_image(image).err()?;
+    let (container, image) = (container.map(str::to_owned), image.to_owned());
+    Some(Refusal::at(path, Reason::ImageOverCeiling { container, image, policies }))
 }
 
 /// Whether the pod still holds nothing but what the identity lists. Not whether it is admissible:

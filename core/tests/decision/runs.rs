@@ -93,3 +93,24 @@ fn an_image_is_one_that_the_identity_and_every_policy_name() {
     assert_eq!(told(good, "evil", &[policy(&["ghcr.io/acme/", "i"])]), ["AID057"]);
     assert_eq!(told(good, tool, &[policy(&["ghcr.io/", "i"]), policy(&["ghcr.io/other/", "i"])]), ["AID057"]);
 }
+
+#[test]
+fn an_image_that_is_a_volume_is_one_that_every_policy_names() {
+    let mut identity = two_containers();
+    identity.spec.containers[0].images = vec!["i".into()];
+    let policy = |images: &[&str]| {
+        AgentPolicy::new(
+            "p",
+            serde_json::from_value(json!({"namespaces": ["ns"], "images": images})).unwrap(),
+        )
+    };
+    let mut raw = injected(&plain_pod(), &identity);
+    let volumes = raw["spec"]["volumes"].as_array_mut().unwrap();
+    volumes.insert(0, json!({"name": "tools", "image": {"reference": "evil.com/tools:1"}}));
+    let told = |policies: &[AgentPolicy]| refusals_among(&raw, &identity, &[], policies);
+    assert_eq!(told(&[]), Vec::<String>::new(), "the identity says what containers run");
+    assert_eq!(told(&[policy(&["i", "evil.com/"])]), Vec::<String>::new());
+    let refused = told(&[policy(&["i"])]);
+    assert_eq!(codes(&refused), ["AID057"]);
+    assert!(refused[0].starts_with("AID057 spec.volumes[0].image.reference: "), "{refused:?}");
+}

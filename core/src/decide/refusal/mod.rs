@@ -178,7 +178,7 @@ mod tests {
             Reason::OnlyElevated { what: s() },
             Reason::NotElevated { what: s() },
             Reason::CutsIdentities { identities: vec![s()] },
-            Reason::ImageOverCeiling { container: s(), image: s(), policies: vec![s()] },
+            Reason::ImageOverCeiling { container: c(), image: s(), policies: vec![s()] },
             Reason::NotGoverned { namespace: s() },
             Reason::NotTheirs { identity: s(), changed: false },
             Reason::NotTheirs { identity: s(), changed: true },

@@ -176,7 +176,8 @@ pub enum Reason {
         instances: usize,
     },
     ImageOverCeiling {
-        container: String,
+        /// None for an image that is mounted as a volume.
+        container: Option<String>,
         image: String,
         policies: Vec<String>,
     },

@@ -241,8 +241,9 @@ impl fmt::Display for Reason {
             }
             Self::ImageOverCeiling { container, image, policies } => write!(
                 f,
-                "use an image that AgentPolicy {} lists for container \"{container}\", or have \"{image}\" added to its images",
-                quoted(policies)
+                "use an image that AgentPolicy {} lists for {}, or have \"{image}\" added to its images",
+                quoted(policies),
+                container.as_ref().map_or_else(|| "this volume".to_owned(), |name| format!("container \"{name}\""))
             ),
             Self::NotGoverned { namespace } => write!(
                 f,
