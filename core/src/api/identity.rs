@@ -121,8 +121,11 @@ impl Owner {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnedSecret {
-    /// Name of the Secret, in the namespace of the identity.
-    #[schemars(length(min = 1, max = 253))]
+    /// Name of the Secret, in the namespace of the identity: a DNS subdomain.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
     pub name: String,
     /// When its value must have been replaced (RFC 3339). After that no new pod starts with it.
     #[x_kube(validation = Rule::new("timestamp('1970-01-01T00:00:00Z') <= self && self < timestamp('2200-01-01T00:00:00Z')").message("AID046 set a date from 1970 to 2199 (kubectl perpro explain AID046)"))]
@@ -134,8 +137,8 @@ pub struct OwnedSecret {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerGrant {
-    /// Name of the container in the pod. At most 50 characters: volume names are made from it.
-    #[schemars(length(min = 1, max = 50))]
+    /// Name of the container in the pod: a DNS label, of at most 50 characters, since volume names are made from it.
+    #[schemars(length(min = 1, max = 50), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Prefixes that the image must match one of, each ending at `/`, `:` or `@` of the image;
     /// any image when empty. `docker.io/library/` may be left out.

@@ -128,6 +128,11 @@ mod tests {
         json!({"containers": [{"name": "agent", "secretKeys": keys}]})
     }
 
+    fn secrets(names: &[&str]) -> Value {
+        let secret = |name: &&str| json!({"name": name, "rotateBy": "2036-01-01T00:00:00Z"});
+        json!({"secrets": names.iter().map(secret).collect::<Vec<_>>()})
+    }
+
     #[rstest]
     #[case::nothing(json!({}), &[])]
     #[case::no_owner(json!({"owner": null}), &["AID028 spec.owner"])]
@@ -154,6 +159,8 @@ mod tests {
     #[case::a_list_for_text(json!({"suspended": "yes"}), &["AID028 spec.suspended"])]
     #[case::twice(json!({"secrets": [{"name": "crm", "rotateBy": "2036-01-01T00:00:00Z"}, {"name": "crm", "rotateBy": "2036-01-01T00:00:00Z"}]}), &["AID028 spec.secrets[1]"])]
     #[case::contact_twice(json!({"contacts": ["a", "a"]}), &["AID028 spec.contacts[1]"])]
+    #[case::no_name_of_a_secret(secrets(&["crm", "a.b-c.0", "UPPER/..", "a..b", "-a", "a-.b"]), &["AID028 spec.secrets[2].name", "AID028 spec.secrets[3].name", "AID028 spec.secrets[4].name", "AID028 spec.secrets[5].name"])]
+    #[case::no_name_of_a_container(json!({"containers": [{"name": "a-0"}, {"name": "a b"}, {"name": "a.b"}, {"name": "A"}, {"name": "a-"}]}), &["AID028 spec.containers[1].name", "AID028 spec.containers[2].name", "AID028 spec.containers[3].name", "AID028 spec.containers[4].name"])]
     #[case::unowned(keys(json!([{"secret": "erp", "key": "k", "env": "K"}])), &["AID043 spec.containers[0].secretKeys[0]"])]
     #[case::nowhere(keys(json!([{"secret": "crm", "key": "k"}])), &["AID044 spec.containers[0].secretKeys[0]"])]
     #[case::same_place(keys(json!([{"secret": "crm", "key": "k", "env": "K"}, {"secret": "crm", "key": "l", "env": "K"}])), &["AID045 spec.containers[0].secretKeys[1].env"])]

@@ -148,7 +148,15 @@ fn matches(pattern: &str, text: &str) -> Option<bool> {
         let first = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         name.starts_with(first) && name.chars().all(|c| first(c) || c == '.')
     };
+    let name = |text: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !text.is_empty() && !text.starts_with('-') && !text.ends_with('-') && text.bytes().all(inner)
+    };
     match pattern {
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" => Some(name(text)),
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" => {
+            Some(text.split('.').all(name))
+        }
         r"^[-._a-zA-Z0-9]+$" => {
             Some(!text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))
         }
