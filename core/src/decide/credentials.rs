@@ -7,6 +7,7 @@ use super::pod::AgentPod;
 use k8s_openapi::api::core::v1::{
     EnvFromSource, EnvVarSource, KeyToPath, ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// A credential that a container (or, unmounted, only the pod) holds.
@@ -91,12 +92,26 @@ pub fn credentials(pod: &AgentPod) -> Vec<Credential> {
     found
 }
 
+/// How paths call a container's variables: by name, as those that inject puts first would shift a position; of several with
+/// one name each by its position, as the name leads to the first.
+pub(super) fn env_paths(container: &ContainerView<'_>) -> impl Fn(usize) -> String {
+    let env = container.env;
+    let mut seen = BTreeSet::new();
+    let again: BTreeSet<_> = env.iter().map(|e| &e.name).filter(|name| !seen.insert(*name)).collect();
+    let path = container.path;
+    move |at| {
+        let name = &env[at].name;
+        if again.contains(name) { format!("{path}.env[{at}]") } else { format!("{path}.env[{name}]") }
+    }
+}
+
 pub(super) fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
     let mut found = Vec::new();
+    let path = env_paths(container);
     let mut add = |path: String, what| {
         found.push(Credential { container: Some(container.name.to_owned()), path, what });
     };
-    for env in container.env {
+    for (at, env) in container.env.iter().enumerate() {
         let Some(source) = &env.value_from else { continue };
         // Named in full: a new source stops the build until it is classified.
         let EnvVarSource {
@@ -106,14 +121,12 @@ pub(super) fn in_env(container: &ContainerView<'_>) -> Vec<Credential> {
             field_ref: _,
             resource_field_ref: _,
         } = source;
-        // By name: the variables that inject puts first would shift a position.
-        let path = || format!("{}.env[{}]", container.path, env.name);
         if let Some(r) = secret_key_ref {
             let place = Place::Env(env.name.clone());
-            add(path(), What::SecretKey { secret: r.name.clone(), key: r.key.clone(), place });
+            add(path(at), What::SecretKey { secret: r.name.clone(), key: r.key.clone(), place });
         }
         if file_key_ref.is_some() {
-            add(path(), What::FromFile { env: env.name.clone() });
+            add(path(at), What::FromFile { env: env.name.clone() });
         }
     }
     for (i, from) in container.env_from.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::ceiling::Ceiling;
 use super::container::ContainerView;
-use super::credentials::{Credential, Place, What};
+use super::credentials::{Credential, Place, What, env_paths};
 use super::inject::{is_file, is_usual_token};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
@@ -141,38 +141,42 @@ pub(super) fn missing(pod: &AgentPod, identity: &Identity, held: &[Credential]) 
             what,
             identity: identity.name.clone(),
         };
-        let mounted = |at: &str| container.mounts.iter().any(|m| m.mount_path.trim_end_matches('/') == at);
-        let taken =
-            |path: &str| Reason::MountTaken { container: container.name.to_owned(), path: path.to_owned() };
+        // What is in its place, or that it is nowhere.
+        let unmounted = |path: &str, what: &dyn Fn() -> Reason| {
+            let at = container.mounts.iter().position(|m| m.mount_path.trim_end_matches('/') == path);
+            let mounts = format!("{}.volumeMounts", container.path);
+            match at {
+                Some(at) => Refusal::at(
+                    format!("{mounts}[{at}]"),
+                    Reason::MountTaken { container: container.name.to_owned(), path: path.to_owned() },
+                ),
+                None => Refusal::at(mounts, what()),
+            }
+        };
         for key in &grant.secret_keys {
             let what = || lacks(format!("key \"{}\" of Secret \"{}\"", key.key, key.secret));
             if let Some(env) = &key.env
                 && !holds(&|what| is_env(what, key, env))
             {
-                let reason = if container.env.iter().any(|e| e.name == *env) {
-                    Reason::EnvTaken {
-                        container: container.name.to_owned(),
-                        env: env.clone(),
-                        secret: key.secret.clone(),
-                        key: key.key.clone(),
+                found.push(match container.env.iter().position(|e| e.name == *env) {
+                    Some(at) => {
+                        let reason = Reason::EnvTaken {
+                            container: container.name.to_owned(),
+                            env: env.clone(),
+                            secret: key.secret.clone(),
+                            key: key.key.clone(),
+                        };
+                        Refusal::at(env_paths(&container)(at), reason)
                     }
-                } else {
-                    what()
-                };
-                found.push(Refusal::at(format!("{}.env", container.path), reason));
+                    None => Refusal::at(format!("{}.env", container.path), what()),
+                });
             }
             if key.path.is_some() && !holds(&|what| is_file(what, key)) {
-                let reason = if mounted(names::SECRETS_DIR) { taken(names::SECRETS_DIR) } else { what() };
-                found.push(Refusal::at(format!("{}.volumeMounts", container.path), reason));
+                found.push(unmounted(names::SECRETS_DIR, &what));
             }
         }
         if grant.kubernetes_access == KubernetesAccess::Token && !holds(&is_usual_token) {
-            let reason = if mounted(names::TOKEN_DIR) {
-                taken(names::TOKEN_DIR)
-            } else {
-                lacks("the Kubernetes token".to_owned())
-            };
-            found.push(Refusal::at(format!("{}.volumeMounts", container.path), reason));
+            found.push(unmounted(names::TOKEN_DIR, &|| lacks("the Kubernetes token".to_owned())));
         }
     }
     found

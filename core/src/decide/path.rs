@@ -100,10 +100,11 @@ pub(super) fn as_written(path: &str, made: &Value, written: &Value) -> String {
         let index = part.strip_prefix('[').and_then(|p| p.strip_suffix(']')?.parse::<usize>().ok());
         if let (Some(index), Some(Value::Array(new)), Some(Value::Array(old))) = (index, made, written) {
             let Some(item) = new.get(index) else { return found + part };
-            // Most items have not moved.
-            let same = |other: &Value| is_same(item, other);
-            let old_index =
-                if old.get(index).is_some_and(same) { Some(index) } else { old.iter().position(same) };
+            // Most items have not moved, and most are as they were: of two variables of one name, it is the one that is.
+            let find = |same: &dyn Fn(&Value) -> bool| {
+                if old.get(index).is_some_and(same) { Some(index) } else { old.iter().position(same) }
+            };
+            let old_index = find(&|other| item == other).or_else(|| find(&|other| is_same(item, other)));
             let Some(old_index) = old_index else { return found };
             found.push_str(&format!("[{old_index}]"));
             (made, written) = (Some(item), old.get(old_index));
@@ -130,9 +131,8 @@ pub(super) fn find_mut<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut V
 /// Items of a pod's lists have names, or are what they are.
 fn is_same(one: &Value, other: &Value) -> bool {
     let named = |field: &str| one.get(field).is_some() && one.get(field) == other.get(field);
-    one == other
-        || ["name", "mountPath"].iter().filter(|f| one.get(**f).is_some()).all(|f| named(f))
-            && one.get("name").is_some()
+    ["name", "mountPath"].iter().filter(|f| one.get(**f).is_some()).all(|f| named(f))
+        && one.get("name").is_some()
 }
 
 /// `a.b[0].c` as `a`, `.b`, `[0]`, `.c`.
@@ -191,11 +191,14 @@ mod tests {
     #[case("spec.v[1].hostPath", "spec.v[2].hostPath")]
     #[case("spec.v[3].hostPath", "spec.v[3]")]
     #[case("metadata.labels[a.b/c]", "metadata.labels[a.b/c]")]
+    #[case("spec.c[0].env[2].x", "spec.c[0].env[1].x")]
+    #[case("spec.c[0].env[3].x", "spec.c[0].env[2].x")]
     #[case("object", "object")]
     fn what_moved_is_found_where_it_was_written(#[case] path: &str, #[case] expected: &str) {
-        let written = json!({"spec": {"c": [{"name": "c", "env": [{"name": "B"}]}],
+        let (one, other) = (json!({"name": "C", "value": "1"}), json!({"name": "C", "value": "2"}));
+        let written = json!({"spec": {"c": [{"name": "c", "env": [{"name": "B"}, one, other]}],
             "v": [{"name": "a"}, {"name": "gone"}, {"name": "b"}]}});
-        let made = json!({"spec": {"c": [{"name": "c", "env": [{"name": "A"}, {"name": "B"}]}],
+        let made = json!({"spec": {"c": [{"name": "c", "env": [{"name": "A"}, {"name": "B"}, one, other]}],
             "v": [{"name": "a"}, {"name": "b"}]}});
         assert_eq!(as_written(path, &made, &written), expected);
     }

@@ -90,6 +90,18 @@ fn is_mixed(part: &[u8]) -> bool {
     part.len() >= 16 && has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
 }
 
+/// Whether so much is in parts with a digit before a letter, as few words have, that these are no words in a row; with
+/// letters both large and small.
+fn is_scattered<'t>(parts: impl Iterator<Item = &'t [u8]>) -> bool {
+    let odd: Vec<_> = parts.filter(|part| has_digit_before_letter(part)).flatten().collect();
+    let has = |of: fn(&u8) -> bool| odd.iter().any(|b| of(b));
+    odd.len() >= 16 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
+}
+
+fn has_digit_before_letter(part: &[u8]) -> bool {
+    part.windows(2).any(|two| two[0].is_ascii_digit() && two[1].is_ascii_alphabetic())
+}
+
 fn is_hexadecimal(part: &[u8]) -> bool {
     part.len() >= 32 && part.iter().all(|b| hex(*b))
 }
@@ -121,6 +133,34 @@ fn aws_secret(text: &[u8], at: usize, name: &str) -> Option<Found> {
     is_key.then_some(("an AWS secret key", at..end))
 }
 
+/// A text of no known form that is no word, as the value of something that is called a secret.
+pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
+    let between = |b: &u8| b"-_.~+/=".contains(b);
+    let parts = || text.split(between);
+    let no_word = |part: &[u8]| is_mixed(part) && has_digit_before_letter(part) || is_hexadecimal(part);
+    let is_secret = (20..=LONGEST).contains(&text.len())
+        && is_name_of_secret(name)
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || between(b))
+        && (is_uuid(text) || parts().any(no_word) || is_scattered(parts()))
+        && is_random(text);
+    is_secret.then_some(("a secret, as its name says", 0..text.len()))
+}
+
+/// `DB_PASSWORD`, `GITHUB_TOKEN`, `MISTRAL_API_KEY`; not what is public, and not where one is: `TOKEN_FILE`.
+fn is_name_of_secret(name: &str) -> bool {
+    const LAST: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "apikey"];
+    const BEFORE_KEY: [&str; 9] =
+        ["access", "api", "auth", "encryption", "license", "master", "private", "secret", "signing"];
+    let words: Vec<_> = name.split(['_', '-', '.']).map(str::to_ascii_lowercase).collect();
+    let is_in = |list: &[&str], word: &String| list.contains(&word.as_str());
+    let is_secret = match words.as_slice() {
+        [.., before, last] if last == "key" => is_in(&BEFORE_KEY, before),
+        [.., last] => is_in(&LAST, last),
+        [] => false,
+    };
+    is_secret && !words.iter().any(|word| is_in(&["public", "publishable"], word))
+}
+
 /// `Bearer` and a long token. Words in a row are none, even with a number among them.
 fn bearer(text: &[u8], at: usize) -> Option<Found> {
     const WORD: &[u8] = b"bearer";
@@ -136,7 +176,7 @@ fn bearer(text: &[u8], at: usize) -> Option<Found> {
     let is_long = |part: &[u8]| is_mixed(part) || is_hexadecimal(part) || small(part);
     let is_token = blanks > 0
         && length >= 20
-        && (is_uuid(token) || parts(token).any(is_long))
+        && (is_uuid(token) || parts(token).any(is_long) || is_scattered(parts(token)))
         && token.iter().any(u8::is_ascii_alphabetic)
         && is_random(token);
     is_token.then_some(("a bearer token", begin..begin + length))

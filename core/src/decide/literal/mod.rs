@@ -1,7 +1,8 @@
 //! Credentials that somebody wrote into a pod: in a variable, an argument, a command.
 //!
-//! Found by the form that their issuers give them, so that there are few false alarms. What is found is told by its
-//! kind and its place; the text itself leaves this module only masked.
+//! Found by the form that their issuers give them, or as what no word looks like beside a name that says secret, so that
+//! there are few false alarms. What is found is told by its kind and its place; the text itself leaves this module only
+//! masked.
 
 mod bytes;
 mod form;
@@ -9,6 +10,7 @@ mod marks;
 mod placeholder;
 
 use super::container::ContainerView;
+use super::credentials::env_paths;
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use std::ops::Range;
@@ -38,10 +40,10 @@ pub(super) fn literals(pod: &AgentPod) -> Vec<Refusal> {
 }
 
 fn in_container<'a>(container: &'a ContainerView<'_>) -> impl Iterator<Item = Refusal> + 'a {
-    let env = container.env.iter().filter_map(|env| {
+    let path = env_paths(container);
+    let env = container.env.iter().enumerate().filter_map(move |(at, env)| {
         let found = first(env.value.as_deref()?, &env.name)?;
-        // By name, as other paths of variables.
-        Some((format!("{}.env[{}].value", container.path, env.name), found))
+        Some((path(at) + ".value", found))
     });
     let words = [("command", container.command), ("args", container.args)];
     let words = words.into_iter().flat_map(move |(list, words)| {
@@ -61,6 +63,12 @@ fn first(text: &str, name: &str) -> Option<&'static str> {
 
 /// The credentials in `text`, which is the value of something called `name`.
 pub fn find<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = Literal> + 'a {
+    let mut of_known_form = of_known_form(text, name).peekable();
+    let whole = of_known_form.peek().is_none().then(|| form::named_secret(text.as_bytes(), name)).flatten();
+    of_known_form.chain(whole.map(|(what, secret)| Literal { what, secret }))
+}
+
+fn of_known_form<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = Literal> + 'a {
     let bytes = text.as_bytes();
     let mut at = if bytes.len() < SHORTEST { bytes.len() } else { 0 };
     std::iter::from_fn(move || {

@@ -115,6 +115,7 @@ fn pem(kind: &str, body: &str) -> String {
 #[case::bearer_in_hex(format!("Bearer {}", random(40, HEX)), "a bearer token")]
 #[case::bearer_in_small_letters(format!("Bearer {}", random(32, "abcdefghijklmnopqrstuvwxyz0123456789")), "a bearer token")]
 #[case::bearer_with_dashes(format!("Bearer {}", us(64)), "a bearer token")]
+#[case::bearer_in_short_parts(format!("Bearer {}", ["aB3x", "9dQ2z", "Lm4Pq", "7Rt5w"].join("-")), "a bearer token")]
 #[case::database("postgres://reader:Kt7vq2m@db:5432/feedback".to_owned(), "a URL with a password")]
 #[case::no_user("redis://:Kt7vq2m@cache".to_owned(), "a URL with a password")]
 #[case::several_hosts("mongodb+srv://a:Kt7@x:1,y:2/db".to_owned(), "a URL with a password")]
@@ -175,6 +176,7 @@ fn is_accused(#[case] text: String, #[case] expected: &str) {
 #[case::image_by_digest(format!("docker://alpine:3@sha256:{}", random(64, HEX)))]
 #[case::bearer_challenge("WWW-Authenticate: Bearer realm=https://auth.acme.com/v2/token1234".to_owned())]
 #[case::bearer_of_words("Authorization: Bearer token-for-demo-user-1-only".to_owned())]
+#[case::bearer_of_versions("Bearer Team-Portal-v2beta-k8s-2024-Q4-preview-B2B".to_owned())]
 #[case::bearer_of_a_resource("Bearer realm2-protected-resource".to_owned())]
 #[case::url_to_replace("postgres://user:REPLACE_ME@db/x".to_owned())]
 #[case::url_to_do("postgres://user:TODO@db/x".to_owned())]
@@ -204,8 +206,47 @@ fn is_not_accused(#[case] text: String) {
 #[test]
 fn the_name_of_a_variable_tells_what_its_value_is() {
     let value = random(40, BASE64);
-    assert_eq!(find(&value, "AWS_SECRET_ACCESS_KEY").count(), 1);
+    assert_eq!(
+        find(&value, "AWS_SECRET_ACCESS_KEY").map(|l| l.what).collect::<Vec<_>>(),
+        ["an AWS secret key"]
+    );
     assert_eq!(find(&value, "GIT_COMMIT").count(), 0);
+}
+
+#[rstest]
+#[case::of_a_client("OIDC_CLIENT_SECRET", an(32), true)]
+#[case::hexadecimal("AZURE_API_KEY", random(32, HEX), true)]
+#[case::with_dashes("db-password", ["q7Ht2LmZ9xVb4KdR8s", "c1NfY6uJp3E"].join("-"), true)]
+#[case::an_uuid("NOTION_TOKEN", uuid(), true)]
+#[case::in_base64("N8N_ENCRYPTION_KEY", random(32, BASE64), true)]
+#[case::an_identifier("CLIENT_ID", an(32), false)]
+#[case::public("LANGFUSE_PUBLIC_KEY", an(32), false)]
+#[case::public_too("NEXT_PUBLIC_MAP_TOKEN", an(32), false)]
+#[case::a_place("TOKEN_FILE", an(32), false)]
+#[case::a_key_of_a_cache("CACHE_KEY", an(32), false)]
+#[case::words("DB_PASSWORD", "correct-horse-battery-staple".to_owned(), false)]
+#[case::a_path("SIGNING_KEY", "/run/secrets/agents/signing-key".to_owned(), false)]
+#[case::a_name_of_one("DB_SECRET", "prod/FeedbackReaderDatabase1".to_owned(), false)]
+#[case::an_arn("DB_SECRET", format!("arn:aws:secretsmanager:eu:1:secret:Db-{}", an(20)), false)]
+#[case::another_variable("DB_PASSWORD", "$(THE_PASSWORD_OF_ANOTHER_1a2B3c)".to_owned(), false)]
+#[case::of_an_example("API_TOKEN", "your1Token2Goes3Here4Instead5OfThis".to_owned(), false)]
+#[case::short("PASSWORD", an(12), false)]
+fn what_is_called_a_secret_and_is_no_word_is_one(
+    #[case] name: &str,
+    #[case] value: String,
+    #[case] expected: bool,
+) {
+    let found: Vec<_> = find(&value, name).collect();
+    let whole = Literal { what: "a secret, as its name says", secret: 0..value.len() };
+    assert_eq!(found, if expected { vec![whole] } else { vec![] }, "{value}");
+}
+
+#[test]
+fn of_two_variables_of_one_name_the_one_is_told_that_has_it() {
+    let env = json!([{"name": "T", "value": "x"}, {"name": "T", "value": format!("ghp_{}", an(36))}, {"name": "U"}]);
+    let pod = json!({"spec": {"containers": [{"name": "a", "env": env}]}});
+    let told = literals(&AgentPod::parse(&pod.to_string()).unwrap());
+    assert_eq!(told.iter().map(|r| r.path.as_str()).collect::<Vec<_>>(), ["spec.containers[0].env[1].value"]);
 }
 
 #[test]
