@@ -72,11 +72,35 @@ const GROUPS: [&str; 6] = [
     "toolhive.stacklok.dev",
 ];
 /// Variables of those who call a model.
-const MODELS: [&str; 6] = ["OPENAI_", "ANTHROPIC_", "GEMINI_", "LLM_", "LITELLM_", "AZURE_OPENAI_"];
+const MODELS: [&str; 12] = [
+    "ANTHROPIC_",
+    "AZURE_OPENAI_",
+    "CLAUDE_CODE_",
+    "DEEPSEEK_",
+    "GEMINI_",
+    "GROQ_",
+    "LANGGRAPH_",
+    "LITELLM_",
+    "LLM_",
+    "MISTRAL_",
+    "OPENAI_",
+    "OPENROUTER_",
+];
+/// The same by the whole name: others of their beginning are of servers.
+const CALLS: [&str; 5] =
+    ["LANGCHAIN_API_KEY", "LANGSMITH_API_KEY", "OLLAMA_API_BASE", "OLLAMA_BASE_URL", "OLLAMA_BASE_URLS"];
 /// Those who load a model from Hugging Face have the same variables as those who call one there.
 const HUGGING_FACE: [&str; 4] = ["HF_TOKEN", "HF_API_KEY", "HF_API_TOKEN", "HUGGINGFACEHUB_API_TOKEN"];
-/// Resource of pods that run a model themselves.
-const GPU: &str = ".com/gpu";
+/// Resources of pods that run a model themselves, by what their names begin with.
+const DEVICES: [&str; 7] = [
+    "amd.com/",
+    "aws.amazon.com/neuron",
+    "google.com/tpu",
+    "gpu.intel.com/",
+    "habana.ai/",
+    "huawei.com/",
+    "nvidia.com/",
+];
 
 /// Label: which part of an application it is.
 const COMPONENT: &str = "app.kubernetes.io/component";
@@ -118,10 +142,11 @@ pub(super) fn by_spec(
     let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
     let variables =
         |c: &'_ Container| -> Vec<String> { c.env.iter().flatten().map(|e| e.name.clone()).collect() };
-    let calls = |v: &String| MODELS.iter().any(|m| v.starts_with(m));
+    let calls = |v: &String| MODELS.iter().any(|m| v.starts_with(m)) || CALLS.contains(&v.as_str());
     let loads = containers().any(runs_a_model);
-    let called = |v: &String| calls(v) || (!loads && HUGGING_FACE.contains(&v.as_str()));
-    if let Some(variable) = containers().flat_map(variables).find(called) {
+    let loads_from = |v: &String| !loads && HUGGING_FACE.contains(&v.as_str());
+    let all = || containers().flat_map(variables);
+    if let Some(variable) = all().find(calls).or_else(|| all().find(loads_from)) {
         return Some(marked(format!("variable {variable}")));
     }
     let named = |why: String| Some(Evidence { certainty: Certainty::Named, why });
@@ -133,7 +158,8 @@ pub(super) fn by_spec(
         return None;
     }
     let images = || spec.containers.iter().filter_map(|c| c.image.as_deref());
-    if let Some(image) = images().find(|i| words::agent_in_image(i).is_some()) {
+    let is_agent = |image: &&str| words::is_program(image) || words::agent_in_image(image).is_some();
+    if let Some(image) = images().find(is_agent) {
         return named(format!("image {image}"));
     }
     // A database that is called after the release that it belongs to.
@@ -153,9 +179,11 @@ fn marked(why: String) -> Evidence {
     Evidence { certainty: Certainty::Marked, why }
 }
 
+/// By its devices, and where it does without by its program.
 fn runs_a_model(container: &Container) -> bool {
-    container.resources.iter().any(|r| {
+    let has_device = container.resources.iter().any(|r| {
         let mut asked = r.limits.iter().flatten().chain(r.requests.iter().flatten());
-        asked.any(|(resource, _)| resource.ends_with(GPU))
-    })
+        asked.any(|(resource, _)| DEVICES.iter().any(|d| resource.starts_with(d)))
+    });
+    has_device || container.image.as_deref().is_some_and(words::is_model_server)
 }

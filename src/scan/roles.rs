@@ -33,6 +33,7 @@ pub(crate) enum Power {
     Impersonate,
     MintTokens,
     NodeProxy,
+    Approve,
     Webhooks,
     RunPods,
     ReadSecrets,
@@ -49,6 +50,7 @@ impl Power {
             Self::Impersonate => "acts as others (impersonate)",
             Self::MintTokens => "takes tokens of any account (serviceaccounts/token)",
             Self::NodeProxy => "commands kubelets (nodes/proxy)",
+            Self::Approve => "makes itself anybody by a certificate (approve signers)",
             Self::Webhooks => "sees and changes every object by a webhook",
             Self::RunPods => "runs pods under any account",
             Self::ReadSecrets => "reads Secrets",
@@ -63,7 +65,7 @@ impl Power {
 
     /// Whether it is nothing in a single namespace.
     fn cluster_only(self) -> bool {
-        matches!(self, Self::NodeProxy | Self::Webhooks)
+        matches!(self, Self::NodeProxy | Self::Approve | Self::Webhooks)
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) struct Role {
 /// Groups that only ask who somebody is and what they may.
 const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
 const RBAC: &str = "rbac.authorization.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// A rule, as it is stored.
@@ -137,13 +140,18 @@ impl Rule {
             ),
             (Power::MintTokens, self.covers("create", "", "serviceaccounts/token")),
             (Power::NodeProxy, self.covers_any(&["get", "create"], "", &["nodes/proxy"])),
+            (Power::Approve, unnamed && self.covers("approve", CERTIFICATES, "signers")),
             (
                 Power::Webhooks,
                 self.covers_any(&writes, ADMISSION, &["mutatingwebhookconfigurations"]) && unnamed,
             ),
             (Power::RunPods, runs),
             (Power::ReadSecrets, self.covers_any(&["get", "list", "watch"], "", &["secrets"])),
-            (Power::Exec, self.covers_any(&["get", "create"], "", &["pods/exec", "pods/attach"])),
+            (
+                Power::Exec,
+                self.covers_any(&["get", "create"], "", &["pods/exec", "pods/attach"])
+                    || self.covers_any(&["update", "patch"], "", &["pods/ephemeralcontainers"]),
+            ),
         ]
         .into_iter()
         .filter_map(|(power, has)| has.then_some(power))

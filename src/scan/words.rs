@@ -8,8 +8,8 @@ const MACHINERY: &str = "operator controller manager injector webhook exporter c
     migrations crds";
 
 /// Whose agents look after nodes, networks, logs, builds: the word right before "agent". Vendors and tasks.
-const INFRASTRUCTURE: &str = "agones alloy amazon ama ansible antrea apm appdynamics aqua arc argocd automation aws azp azure \
-    backup bamboo beyla bgp bmc build builder buildkite calico cassandra castai cattle ceph cf checkmk \
+const INFRASTRUCTURE: &str = "agones alloy amazon ama ansible antrea apm appdynamics aqua arc argo argocd automation aws azp azure \
+    backup bamboo beyla bgp bmc build builder buildkite calico cassandra castai cattle cd ceph cf checkmk \
     chef ci cilium circleci clearml cloudability cloudbees cloudwatch cluster clusterconnect clusternet \
     cni codefresh collector config connect connector consul container controlplane coralogix crowdstrike \
     csi dagster datadog datadoghq dbt dcgm dd deploy deployment determined device devops dhcp discovery \
@@ -35,11 +35,34 @@ const COMPANIONS: &str = "busybox caddy chroma clickhouse cloudflared coredns el
     openfga opensearch otel pgadmin pgadmin4 pgbouncer pgvector phpmyadmin postgres postgresql \
     prometheus qdrant rabbitmq redis traefik valkey weaviate zookeeper";
 
+/// Programs that are agents, or what people build agents with, by the last part of an image.
+const PROGRAMS: &str = "autogenstudio claude-code dify-api flowise holmes holmesgpt k8sgpt \
+    langflow langgraph-api librechat moltbot obot open-webui openclaw opencode openhands";
+
+/// Those that run a model themselves.
+const MODEL_SERVERS: &str = "llama.cpp ollama sglang text-embeddings-inference text-generation-inference tgi tritonserver vllm \
+    vllm-openai";
+
 /// Whether an image is of something that stands beside agents.
 pub(super) fn is_companion(image: &str) -> bool {
+    words(last_part(image)).next().is_some_and(|w| is_in(w, COMPANIONS))
+}
+
+/// Whether an image is of a program that is known as an agent.
+pub(super) fn is_program(image: &str) -> bool {
+    is_in(last_part(image), PROGRAMS)
+}
+
+/// Whether an image is of a program that runs a model.
+pub(super) fn is_model_server(image: &str) -> bool {
+    is_in(last_part(image), MODEL_SERVERS)
+}
+
+/// What it is called in its registry, without tag and digest.
+fn last_part(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
-    words(last).next().is_some_and(|w| is_in(w, COMPANIONS))
+    last.split(':').next().unwrap_or_default()
 }
 
 /// The word of a workload's name by which it is an agent.
@@ -116,6 +139,7 @@ mod tests {
     #[case("vault-agent-injector", "x")]
     #[case("konnectivity-agent", "x")]
     #[case("user-agent", "x")]
+    #[case("argo-cd-agent-principal", "argocd")]
     #[case("user-agent-parser", "x")]
     #[case("agent", "datadog")]
     #[case("agent-operator", "x")]

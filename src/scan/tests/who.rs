@@ -26,6 +26,8 @@ fn lists(namespace: &str, rules: Value) -> Vec<&'static str> {
 #[case("rbac.authorization.k8s.io", "roles", "escalate", &["admin"], &["act-as"])]
 #[case("rbac.authorization.k8s.io", "*", "bind", &["admin"], &["act-as"])]
 #[case("", "nodes/proxy", "get", &["admin"], &[])]
+#[case("certificates.k8s.io", "signers", "approve", &["admin"], &[])]
+#[case("", "pods/ephemeralcontainers", "patch", &["get-in"], &["get-in"])]
 #[case("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "update", &["admin"], &[])]
 #[case("", "pods", "get", &[], &[])]
 #[case("", "configmaps", "create", &[], &[])]
