@@ -7,6 +7,7 @@ mod admission;
 mod adopt;
 mod authors;
 mod charts;
+mod check;
 mod codes;
 mod commands;
 mod exceptions;
