@@ -84,7 +84,8 @@ impl Tree {
         Ok(())
     }
 
-    /// A copy of what is anchored. It stands where the alias does; what lies in it stands where it was written.
+    /// A copy of what is anchored. It stands where the alias does, and so does what lies in it: there it is used, and there
+    /// it can be changed without changing others.
     pub(super) fn alias(&mut self, line: u32, anchor: usize) -> Result<Node, String> {
         let Some(Anchored { node, size, depth }) = self.anchors.get(&anchor) else {
             return Err("an alias stands within what it stands for".to_owned());
@@ -92,8 +93,10 @@ impl Tree {
         if self.open.len() + depth > MAX_DEPTH {
             return Err(too_deep());
         }
-        let (size, copy) = (*size, Node { line, data: node.data.clone() });
+        let size = *size;
+        let mut copy = node.clone();
         self.copied(size)?;
+        copy.put_on(line);
         Ok(copy)
     }
 

@@ -166,6 +166,19 @@ impl Node {
         }
     }
 
+    /// The same, all of it on one line.
+    pub(super) fn put_on(&mut self, line: u32) {
+        self.line = line;
+        match &mut self.data {
+            Data::List(items) => items.iter_mut().for_each(|i| i.put_on(line)),
+            Data::Map(fields) => fields.iter_mut().for_each(|f| {
+                f.line = line;
+                f.value.put_on(line);
+            }),
+            _ => {}
+        }
+    }
+
     /// How many values it holds, itself included, and how deep they are nested.
     pub(super) fn size(&self) -> (usize, usize) {
         let inner = |(size, depth): (usize, usize), node: &Node| {

@@ -38,6 +38,16 @@ impl Object {
         self.metadata("namespace").or_else(|| self.carried.as_ref()?.namespace.as_deref())
     }
 
+    /// Whether others may lie in it. In Kubernetes' own kinds none do but claims; a Template of OpenShift may say that it
+    /// is of the core group.
+    fn may_carry(&self) -> bool {
+        match self.group() {
+            "" => self.kind == "Template",
+            "apps" | "autoscaling" | "batch" | "policy" => false,
+            group => !group.ends_with(".k8s.io"),
+        }
+    }
+
     fn metadata(&self, field: &str) -> Option<&str> {
         self.node.at(&["metadata", field])?.text().filter(|t| !t.is_empty())
     }
@@ -52,13 +62,12 @@ pub(super) fn objects(document: Node) -> Vec<Object> {
     found
 }
 
-/// These, and each after its carrier those that it carried, which are no part of it any more. Kubernetes' own kinds carry
-/// none but claims.
+/// These, and each after its carrier those that it carried, which are no part of it any more.
 pub(super) fn unpack(objects: Vec<Object>) -> Vec<Object> {
     let mut all = Vec::with_capacity(objects.len());
     for mut object in objects {
         let mut inner = Vec::new();
-        if object.group().contains('.') && !object.group().ends_with(".k8s.io") {
+        if object.may_carry() {
             let mut path = object.path.clone();
             take(&mut object.node, &mut path, &mut inner);
         }

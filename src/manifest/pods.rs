@@ -75,10 +75,11 @@ fn search<'a>(node: &'a Node, path: &mut String, found: &mut Vec<Template<'a>>) 
     }
 }
 
-/// A spec with containers that have names.
+/// A spec with containers that have names, or at least images: Knative names one that has none.
 fn is_template(node: &Node) -> bool {
     let containers = node.at(&["spec", "containers"]).map(Node::items).unwrap_or_default();
-    !containers.is_empty() && containers.iter().all(|c| c.get("name").and_then(Node::text).is_some())
+    let is_one = |c: &Node| ["name", "image"].iter().any(|f| c.get(f).and_then(Node::text).is_some());
+    !containers.is_empty() && containers.iter().all(is_one)
 }
 
 #[cfg(test)]
@@ -131,6 +132,12 @@ mod tests {
         "/spec.workerGroupSpecs[0].template"
     )]
     #[case("example.com/v1", "Deployment", "spec: {a: {template: {spec: SPEC}}}", "/spec.a.template")]
+    #[case(
+        "serving.knative.dev/v1",
+        "Service",
+        "spec: {template: {spec: {containers: [{image: i}]}}}",
+        "/spec.template"
+    )]
     fn a_pod_is_found_in_every_kind(
         #[case] version: &str,
         #[case] kind: &str,

@@ -189,7 +189,8 @@ mod tests {
         let read = read(text).documents.remove(0);
         let expected = json!({"a": {"x": 1, "z": 2}, "b": {"x": 1, "z": 2}, "c": {"x": 1, "z": 3}, "d": {"x": 5, "z": 2}});
         assert_eq!(read.to_json(), expected);
-        assert_eq!((read.locate("b").first, read.locate("b.x").first), (2, 1));
+        let of = |path| read.locate(path).first;
+        assert_eq!([of("a.x"), of("b"), of("b.x"), of("c.x"), of("c.z")], [1, 2, 2, 4, 5]);
     }
 
     #[test]

@@ -40,4 +40,5 @@ pub mod status;
 mod times;
 pub mod uninstall;
 mod unknown;
+mod unreadable;
 pub mod widening;

@@ -1,10 +1,10 @@
 //! A pod as the decisions read it: typed, with every field that the types don't know.
 
 use super::container::ContainerView;
-use super::literal;
-use super::path::{self, Part};
+use super::path::Part;
 use super::refusal::{Reason, Refusal};
 use super::unknown::{self, Path};
+use super::unreadable::unreadable;
 use crate::names;
 use k8s_openapi::api::core::v1::{KeyToPath, PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -202,30 +202,6 @@ fn is_unread(path: Path<'_>) -> bool {
         Path::Key(Path::Key(Path::Root, "metadata"), key) => UNREAD_METADATA.contains(&key),
         _ => false,
     }
-}
-
-/// What can't be read, at the path where reading ended.
-fn unreadable(json: &str, error: &serde_json::Error) -> Refusal {
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let text = error.to_string();
-    let path = path::at(json, error.line(), error.column());
-    let path = if path.is_empty() { "object".to_owned() } else { path };
-    // It may quote what it could not read.
-    let error = shortened(literal::masked(text.strip_suffix(&place).unwrap_or(&text)));
-    Refusal::at(path, Reason::Unreadable { error })
-}
-
-/// Begin and end of a text that is as long as whoever wrote it liked: what was read, and what was expected.
-fn shortened(text: String) -> String {
-    const BEGIN: usize = 120;
-    const END: usize = 80;
-    let length = text.chars().count();
-    if length <= BEGIN + END {
-        return text;
-    }
-    let begin: String = text.chars().take(BEGIN).collect();
-    let end: String = text.chars().skip(length - END).collect();
-    format!("{begin}...{end}")
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub(super) fn render(report: &Report<'_>) -> Value {
 }
 
 fn finding(finding: &Finding<'_>) -> Value {
-    let Finding { file, text: _, lines, refusal, warning, object: Named { kind, namespace, name } } = finding;
+    let Finding { file, text: _, lines, hidden: _, refusal, warning, object } = finding;
+    let Named { kind, namespace, name } = object;
     json!({
         "file": file,
         "line": lines.first,

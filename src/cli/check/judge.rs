@@ -3,20 +3,20 @@
 use super::facts::Facts;
 use super::input::Input;
 use super::keys::{self, Keys};
+use super::made;
 use super::report::{Placed, Report};
 use crate::manifest::{Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
 use perpro_core::decide::check::{
-    Governance, Pod, World, as_stored, check, missing_keys, plain, token_secret,
+    Governance, Pod, World, as_stored, check, has_parameter, missing_keys, plain, token_secret,
 };
 use perpro_core::decide::definition::Definitions;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::decide::{grant, policy, widening};
 use perpro_core::model::Identity;
 use perpro_core::names;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The namespaces that the manifests go to.
@@ -40,7 +40,8 @@ fn placed<'a>(input: &'a Input, namespace: &str) -> Vec<Placed<'a>> {
         placed.extend(file.manifest.objects.iter().map(|object| Placed {
             file,
             object,
-            namespace: object.namespace().unwrap_or(namespace).to_owned(),
+            // One that is a parameter is as good as none.
+            namespace: object.namespace().filter(|n| !has_parameter(n)).unwrap_or(namespace).to_owned(),
         }));
     }
     placed
@@ -127,19 +128,6 @@ fn world(written: &Written<'_, '_>, facts: &Facts, now: Timestamp) -> World {
     world
 }
 
-/// Writes into a pod of a workload what the workload's controller will: that it made it.
-fn made_by(workload: &Object, pod: &mut Value) {
-    let (Some(name), Some(pod)) = (workload.name(), pod.as_object_mut()) else { return };
-    let owner = json!({"apiVersion": workload.api_version, "kind": workload.kind, "name": name, "uid": "", "controller": true});
-    let metadata = pod.entry("metadata").or_insert_with(|| json!({}));
-    if metadata.is_null() {
-        *metadata = json!({});
-    }
-    if let Some(metadata) = metadata.as_object_mut() {
-        metadata.insert("ownerReferences".to_owned(), json!([owner]));
-    }
-}
-
 /// What each kind of object adds.
 impl<'a> Report<'a> {
     /// Reads our own kinds, and tells what their definitions refuse.
@@ -214,7 +202,7 @@ impl<'a> Report<'a> {
             }
             let mut json = template.node.to_json();
             if !template.path.is_empty() {
-                made_by(placed.object, &mut json);
+                made::by(placed.object, &mut json);
             }
             let pod =
                 Pod { written: &json, namespace: &placed.namespace, governance, partial: template.partial };

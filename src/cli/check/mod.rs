@@ -5,6 +5,7 @@ mod input;
 mod json;
 mod judge;
 mod keys;
+mod made;
 mod masks;
 mod report;
 mod sarif;

@@ -1,8 +1,10 @@
 //! What was found, and where it stands in its source.
 
 use super::input::{self, File, Input};
+use super::judge::SECRET;
 use super::masks::{self, Masks};
 use crate::manifest::{Lines, Node, Object};
+use perpro_core::decide::check::has_parameter;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +39,8 @@ pub(super) struct Finding<'a> {
     pub(super) file: &'a str,
     pub(super) text: &'a str,
     pub(super) lines: Lines,
+    /// Whether the lines are not shown: somebody's secret may stand there.
+    pub(super) hidden: bool,
     /// What somebody is told who applies it, with the path from the document on.
     pub(super) refusal: Refusal,
     /// Whether it would pass all the same.
@@ -101,12 +105,15 @@ impl<'a> Report<'a> {
             let node = object.node.find(&path);
             let value = node.and_then(Node::text).unwrap_or_default();
             let is_literal = matches!(reason, Reason::LiteralCredential { .. });
-            // Something else will stand there, which may be right.
-            let is_parameter = !is_literal && object.carried.is_some() && value.contains("${");
+            // Something else will stand there, which may be right. Not where the field itself is wrong.
+            let is_unknown = matches!(reason, Reason::UnknownField { .. });
+            let is_parameter = !is_literal && !is_unknown && has_parameter(value);
+            let variable = variable(&object.node, &path);
             if is_literal {
-                self.masks.add(&file.name, &file.text, value, variable(&path));
+                let name = variable.unwrap_or_default();
+                self.masks.add(&file.name, &file.text, value, name);
                 let from = node.map_or(lines.first, |node| node.line);
-                if let Some(line) = masks::line_of(&file.text, from, value, variable(&path)) {
+                if let Some(line) = masks::line_of(&file.text, from, value, name) {
                     lines = Lines { first: line, last: line };
                 }
             }
@@ -116,6 +123,8 @@ impl<'a> Report<'a> {
                 file: &file.name,
                 text: &file.text,
                 lines,
+                // What is no credential by its form may still be one.
+                hidden: object.kind == SECRET || variable.is_some() && !is_literal,
                 refusal: Refusal { path: path.join("."), reason },
                 warning: warning || is_parameter,
                 object: named.clone(),
@@ -124,8 +133,10 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Name of the environment variable whose value stands at `path`.
-fn variable(path: &str) -> &str {
-    let name = path.rsplit_once(".env[").and_then(|(_, rest)| rest.strip_suffix("].value"));
-    name.unwrap_or_default()
+/// Name of the environment variable that has its value in what stands at `path`: the value itself, or all of it.
+fn variable<'n>(object: &'n Node, path: &str) -> Option<&'n str> {
+    let (list, item) = path.rsplit_once(".env[")?;
+    let (item, _) = item.split_once(']')?;
+    let variable = object.find(&format!("{list}.env[{item}]"))?;
+    variable.get("value").and_then(|_| variable.get("name")?.text())
 }

@@ -56,7 +56,7 @@ fn rule(entry: &catalogue::Entry) -> Value {
 
 /// `told`: how often each place was told of before.
 fn result(finding: &Finding<'_>, used: &BTreeSet<&str>, told: &mut HashMap<String, usize>) -> Value {
-    let Finding { file, text: _, lines, refusal, warning, object } = finding;
+    let Finding { file, text: _, lines, hidden: _, refusal, warning, object } = finding;
     let Named { kind, namespace, name } = object;
     let full = format!("{kind}/{namespace}/{name}/{}", refusal.path);
     let mut place = [refusal.code(), &uri(file), &full].join("\n");

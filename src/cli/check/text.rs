@@ -1,7 +1,6 @@
 //! Findings for people: where, what, the lines, what to do.
 
 use super::super::output::{clean, count};
-use super::judge::SECRET;
 use super::masks::Masks;
 use super::report::{Finding, Report};
 use perpro_core::decide::refusal::Reason;
@@ -47,8 +46,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     if report.agents == 0 && report.pods > 0 {
         let _ = writeln!(
             out,
-            "note: no pod was judged, as none says that it is an agent; label those that are with {}, or give \
-             --enforce all to check every pod as one",
+            "note: no pod was judged, as none says that it is an agent; label those that are with {}, a workload \
+             in its pod template, or give --enforce all to check every pod as one",
             names::IDENTITY_LABEL
         );
     }
@@ -57,7 +56,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
 }
 
 fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &mut String) {
-    let Finding { file, lines, refusal, warning, object, .. } = finding;
+    let Finding { file, lines, hidden, refusal, warning, .. } = finding;
     let sentence = clean(&refusal.reason.to_string());
     // Where a sentence says first what is wrong and then what to do, they stand apart.
     let (what, then) = match sentence.split_once("; ") {
@@ -69,11 +68,7 @@ fn render_one(finding: &Finding<'_>, source: &[&str], masks: &Masks<'_>, out: &m
     let _ = writeln!(out, "{file}:{}  {}  {warning}{what}", lines.first, refusal.code());
     let last = lines.last.min(lines.first.saturating_add(SHOWN - 1));
     let shown = (lines.first..=last).zip(source.iter().skip(lines.first.saturating_sub(1) as usize));
-    for (number, line) in shown {
-        if object.kind == SECRET {
-            // It may stand on one line with all that it holds.
-            break;
-        }
+    for (number, line) in shown.filter(|_| !hidden) {
         let Some(masked) = masks.line(finding.file, line) else { continue };
         // Of a credential itself nothing is shown but what is known to be masked.
         if matches!(masked, Cow::Borrowed(_)) && matches!(refusal.reason, Reason::LiteralCredential { .. }) {

@@ -13,6 +13,7 @@ use super::path::{as_written, find_mut};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse};
+use super::unreadable::is_variable;
 use crate::names;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,8 +23,8 @@ use world::Found;
 /// What sentences call the identity of a pod that names none, as [`Reason::NoIdentity`] does.
 const ANY: &str = "NAME";
 
-/// So many parameters are taken for nothing: each is found by reading all again.
-const MOST_PARAMETERS: usize = 50;
+/// So much is told that could not be read: each is found by reading all again.
+const MOST_MISREAD: usize = 50;
 
 /// Who is asked about the pods of a namespace, as its label `perpro.dev/enforce` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
         Some(Outcome { verdict: Verdict { refusals: vec![refusal], warnings: vec![] }, ..Outcome::default() })
     };
     let mut stored = Cow::Borrowed(pod.written);
-    let (read, parameters) = match read(&mut stored, pod.partial) {
+    let (read, misread) = match read(&mut stored) {
         Ok(read) => read,
         Err(refusal) => return refused(refusal),
     };
@@ -113,28 +114,41 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
             Outcome { verdict, ..Outcome::default() }
         }
     };
-    outcome.verdict.warnings.extend(parameters);
+    outcome.verdict.refusals.extend(misread.refusals);
+    outcome.verdict.warnings.extend(misread.warnings);
     Some(outcome)
 }
 
-/// Reads a pod. Where one is made of a template with parameters, as of `${replicas}`, these are taken for nothing where no
-/// text can be, and told.
-fn read(written: &mut Cow<'_, Value>, partial: bool) -> Result<(AgentPod, Vec<Refusal>), Refusal> {
-    let mut parameters = Vec::new();
-    loop {
+/// Whether something is to be put in place of a part of it before it is applied: `${IMAGE}`, `$IMAGE`. What Kubernetes itself
+/// fills in is written `$(IMAGE)`.
+#[must_use]
+pub fn has_parameter(text: &str) -> bool {
+    let begins = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b'{');
+    text.as_bytes().windows(2).any(|two| two[0] == b'$' && begins(&two[1]))
+}
+
+/// Reads a pod. What stands where its type does not belong and can be told alone is told, and does not hide the rest: of
+/// parameters, which are taken for nothing, in a warning, and of numbers as values of variables, which are taken for text.
+fn read(written: &mut Cow<'_, Value>) -> Result<(AgentPod, Verdict), Refusal> {
+    let mut told = Verdict::default();
+    for _ in 0..MOST_MISREAD {
         let refusal = match AgentPod::parse(&written.to_string()) {
-            Ok(read) => return Ok((read, parameters)),
+            Ok(read) => return Ok((read, told)),
             Err(refusal) => refusal,
         };
-        if !partial || parameters.len() == MOST_PARAMETERS {
-            return Err(refusal);
-        }
         match find_mut(written.to_mut(), &refusal.path) {
-            Some(value) if value.as_str().is_some_and(|text| text.contains("${")) => *value = Value::Null,
+            Some(value) if value.as_str().is_some_and(has_parameter) => {
+                *value = Value::Null;
+                told.warnings.push(refusal);
+            }
+            Some(value @ (Value::Number(_) | Value::Bool(_))) if is_variable(&refusal.path) => {
+                *value = Value::String(value.to_string());
+                told.refusals.push(refusal);
+            }
             _ => return Err(refusal),
         }
-        parameters.push(refusal);
     }
+    AgentPod::parse(&written.to_string()).map(|read| (read, told))
 }
 
 /// Labels and annotations without a value are empty text to an API server.

@@ -89,3 +89,45 @@ fn a_parameter_where_a_number_goes_hides_nothing_else() {
     let wrong = PARAMETERS.replace("${schema.spec.port}", "http");
     assert_eq!(found(&[("g.yaml", &wrong)], "default", None)[0], [("AID028".to_owned(), 19)]);
 }
+
+#[test]
+fn a_parameter_in_a_manifest_of_its_own_is_only_warned_of_too() {
+    let identity = format!("{IDENTITY}  containers: [{{name: agent, images: [ghcr.io/acme/]}}]\n");
+    let filled = DEPLOYMENT
+        .replace("image: agent:1", "image: ${REGISTRY}/agent:1\n        ports: [{containerPort: $PORT}]")
+        .replace("hostPID: true", "hostPID: ${DEBUG}");
+    let of = |deployment: &str| found(&[("id.yaml", &identity), ("d.yaml", deployment)], "default", None);
+    let told = |codes: &[(&str, u32)]| codes.iter().map(|(c, l)| ((*c).to_owned(), *l)).collect::<Vec<_>>();
+    let expected = [told(&[("AID012", 17)]), told(&[("AID020", 14), ("AID028", 15), ("AID028", 18)])];
+    assert_eq!(of(&filled), expected);
+    let elsewhere = filled.replace("metadata:\n  name", "metadata:\n  namespace: ${NAMESPACE}\n  name");
+    assert_eq!(of(&elsewhere)[0], told(&[("AID012", 18)]));
+    // What Kubernetes fills in itself is what will stand there, and no value makes a field right that nobody knows.
+    let kept =
+        filled.replace("${REGISTRY}/", "$(REGISTRY)/").replace("image:", "vault: ${ROLE}\n        image:");
+    let [refused, _] = of(&kept);
+    assert_eq!(refused, told(&[("AID014", 14), ("AID020", 15), ("AID012", 18)]));
+}
+
+#[rstest]
+#[case::of_openshift("v1", "Template", "objects")]
+#[case::of_another("kustomize.toolkit.fluxcd.io/v1", "Bundle", "spec")]
+fn a_carrier_need_not_have_a_group_of_its_own(#[case] version: &str, #[case] kind: &str, #[case] list: &str) {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {perpro.dev/identity: bot}}, spec: {hostPID: true, containers: [{name: a, image: i}]}}";
+    let secret = "{apiVersion: v1, kind: Secret, metadata: {name: s, annotations: {kubernetes.io/service-account.name: aid-x}}, type: kubernetes.io/service-account-token}";
+    let text =
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: t}}\n{list}:\n- {pod}\n- {secret}\n");
+    let expected = [("AID004".to_owned(), 5), ("AID088".to_owned(), 6)];
+    assert_eq!(found(&[("t.yaml", &text)], "default", None)[0], expected);
+}
+
+#[test]
+fn a_container_of_knative_without_a_name_has_the_one_that_knative_gives_it() {
+    let service = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: s}\nspec:\n  template:\n    metadata: {labels: {perpro.dev/identity: feedback-reader}}\n    \
+        spec:\n      containers:\n      - image: agent:1\n        envFrom: [{secretRef: {name: llm-keys}}]\n";
+    let told = told(&[("id.yaml", IDENTITY), ("s.yaml", service)]);
+    assert!(
+        told.starts_with("s.yaml:10  AID012  container \"user-container\" takes all of Secret \"llm-keys\""),
+        "{told}"
+    );
+}

@@ -146,3 +146,60 @@ fn a_credential_is_told_at_its_own_line(#[case] value: &str, #[case] line: u32) 
     let told = text::render(&report);
     assert!(!told.contains(&token[8..]) && !told.contains(":postgres@"), "{told}");
 }
+
+/// A pod with these variables, and nothing else to complain of.
+fn with_env(env: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{perpro.dev/identity: feedback-reader}}}}\nspec:\n  containers:\n  - name: agent\n    \
+         image: i\n    env:\n{env}"
+    )
+}
+
+#[test]
+fn of_two_variables_of_one_name_the_one_is_told_that_has_it() {
+    let text = with_env(&format!("    - {{name: A, value: x}}\n    - {{name: A, value: {}}}\n", token()));
+    assert_eq!(found(&[("p.yaml", &text)], "default", None)[1], [("AID065".to_owned(), 10)]);
+    let key = "valueFrom: {secretKeyRef: {name: s, key: k}}";
+    let text = with_env(&format!("    - {{name: A, value: x}}\n    - {{name: A, {key}}}\n"));
+    assert_eq!(
+        found(&[("id.yaml", IDENTITY), ("p.yaml", &text)], "default", None)[0],
+        [("AID021".to_owned(), 10)]
+    );
+}
+
+#[test]
+fn the_value_of_a_variable_is_not_shown_though_it_has_no_known_form() {
+    let told_of = told(&[(
+        "p.yaml",
+        &with_env(
+            "    - {name: PIN, value: 847736291038}\n    - {name: FLAG, value: yes}\n    envFrom: [{secretRef: {name: s}}]\n",
+        ),
+    )]);
+    assert!(
+        told_of.starts_with(
+            "p.yaml:9  AID028  send an object that its API can read: the value of a variable is text, so write it in quotes\n\
+             p.yaml:10  AID028  send an object that its API can read: the value of a variable is text, so write it in quotes\n\
+             p.yaml:11  AID012  "
+        ),
+        "{told_of}"
+    );
+    let grants = "  secrets: [{name: s, rotateBy: \"2027-01-01T00:00:00Z\"}]\n  containers: [{name: agent, secretKeys: [{secret: s, key: k, env: PIN}]}]\n";
+    let told = told(&[
+        ("id.yaml", &format!("{IDENTITY}{grants}")),
+        ("p.yaml", &with_env("    - {name: PIN, value: \"847736291038\"}\n")),
+    ]);
+    assert!(told.contains("p.yaml:9  AID024  ") && !told.contains("847736"), "{told}");
+}
+
+#[test]
+fn what_an_alias_brings_is_told_where_the_alias_stands() {
+    let text = with_env(&format!(
+        "    - &a {{name: A, value: {}}}\n    securityContext: &open {{privileged: true}}\n  - name: other\n    image: i\n    env:\n    - *a\n    \
+         securityContext:\n      <<: *open\n",
+        token()
+    ));
+    let of = [vec![("AID004", 10), ("AID004", 16)], vec![("AID065", 9), ("AID065", 14)]]
+        .map(|of| of.into_iter().map(|(code, line)| (code.to_owned(), line)).collect::<Vec<_>>());
+    assert_eq!(found(&[("p.yaml", &text)], "default", None), of);
+    assert!(!told(&[("p.yaml", &text)]).contains(&token()[8..]));
+}

@@ -11,7 +11,7 @@ fn plain() -> String {
 #[test]
 fn pods_that_nobody_judged_are_not_told_as_clean() {
     let hint = "note: no pod was judged, as none says that it is an agent; label those that are with perpro.dev/identity, \
-        or give --enforce all to check every pod as one\n1 file, 1 pod of which 0 are agents, 0 findings\n";
+        a workload in its pod template, or give --enforce all to check every pod as one\n1 file, 1 pod of which 0 are agents, 0 findings\n";
     assert_eq!(told(&[("d.yaml", &plain())]), hint);
 }
 
