@@ -7,6 +7,7 @@ use super::pod::AgentPod;
 use k8s_openapi::api::core::v1::{
     EnvFromSource, EnvVarSource, KeyToPath, ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -95,10 +96,12 @@ pub fn credentials(pod: &AgentPod) -> Vec<Credential> {
 /// How paths call a container's variables: by name, as those that inject puts first would shift a position; of several with
 /// one name each by its position, as the name leads to the first.
 pub(super) fn env_paths(container: &ContainerView<'_>) -> impl Fn(usize) -> String {
-    let env = container.env;
-    let mut seen = BTreeSet::new();
-    let again: BTreeSet<_> = env.iter().map(|e| &e.name).filter(|name| !seen.insert(*name)).collect();
-    let path = container.path;
+    let (env, path) = (container.env, container.path);
+    // Most containers have nothing to tell of.
+    let again = LazyCell::new(move || {
+        let mut seen = BTreeSet::new();
+        env.iter().map(|e| &e.name).filter(|name| !seen.insert(*name)).collect::<BTreeSet<_>>()
+    });
     move |at| {
         let name = &env[at].name;
         if again.contains(name) { format!("{path}.env[{at}]") } else { format!("{path}.env[{name}]") }

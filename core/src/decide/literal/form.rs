@@ -139,8 +139,8 @@ pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
     let parts = || text.split(between);
     let no_word = |part: &[u8]| is_mixed(part) && has_digit_before_letter(part) || is_hexadecimal(part);
     let is_secret = (20..=LONGEST).contains(&text.len())
-        && is_name_of_secret(name)
         && text.iter().all(|b| b.is_ascii_alphanumeric() || between(b))
+        && is_name_of_secret(name)
         && (is_uuid(text) || parts().any(no_word) || is_scattered(parts()))
         && is_random(text);
     is_secret.then_some(("a secret, as its name says", 0..text.len()))
