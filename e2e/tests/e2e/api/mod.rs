@@ -23,6 +23,7 @@ mod quotas;
 mod scan;
 mod server;
 mod sessions;
+mod slow;
 mod telemetry;
 mod theft;
 mod warnings;
