@@ -85,30 +85,12 @@ impl Controller {
     /// Whether anything is left of what a pass was about, so that it is looked at again.
     pub(super) fn knows(&self, about: &About) -> bool {
         match about {
-            About::End(key) | About::Identity(key) => self.snapshot.has(key) || self.instances.has(key),
+            About::Identity(key) => self.snapshot.has(key) || self.instances.has(key),
             About::Namespace(namespace) => self.minds(namespace),
         }
     }
 
-    /// Ends what is over of one identity; says when to look again.
-    ///
-    /// # Errors
-    /// The first write or read that failed; independent ones have been tried.
-    pub(super) async fn end(&self, key: &Key) -> kube::Result<Option<Timestamp>> {
-        let mut world = self.observe(key);
-        let mut plan = self.plan(key, &world);
-        plan.only_end();
-        if !plan.chains.is_empty() || plan.role.is_some() {
-            world.identity = self.cluster.identity(&key.namespace, &key.identity).await?;
-            plan = self.plan(key, &world);
-            plan.only_end();
-        }
-        let role = self.write_role(key, &world, &mut plan).await;
-        let again = self.apply_chains(key, &world, &mut plan).await?;
-        role.map(|()| plan.wake_at.into_iter().chain(again).min())
-    }
-
-    /// Brings the instances of one identity one step on, but for what [`Self::end`] ends; says when to look again.
+    /// Brings the instances of one identity one step on; says when to look again.
     ///
     /// # Errors
     /// The first write or read that failed; independent ones have been tried.
@@ -123,59 +105,42 @@ impl Controller {
             authorized = self.authorize(key, &mut world).await;
             plan = self.plan(key, &world);
         }
-        plan.only_give();
         if self.instances.terminating(&key.namespace) {
-            plan.chains.clear();
+            // Nothing can be created there, and the namespace controller deletes the rest.
+            plan.role = None;
+            plan.give_nothing();
         }
         if authorized.is_err() {
-            // What the author holds is not known: nobody starts, and the Role gains nothing.
-            plan.chains.clear();
+            // What the author holds is not known: nobody starts, and the Role stays as it is unless the
+            // identity is over. Ends never wait for an answer.
+            plan.give_nothing();
             plan.role = plan.role.filter(Vec::is_empty);
         }
         let world = &world;
-        let role = self.write_role(key, world, &mut plan).await;
+        let role = match (&world.identity, plan.role.take()) {
+            (Some(identity), Some(rules)) => self.cluster.apply_role(identity, &rules).await,
+            _ => Ok(()),
+        };
         if role.is_err() {
-            // Nobody starts with a Role that is not written.
-            plan.chains.clear();
-        }
-        let again = self.apply_chains(key, world, &mut plan).await;
-        let status = self.write_status(key, world, &plan).await;
-        let again = again?;
-        authorized.and(role)?;
-        Ok(plan.wake_at.into_iter().chain(again).chain(status?).min())
-    }
-
-    /// Writes the Role that a plan asks for, and tells of one that the API server refuses.
-    async fn write_role(&self, key: &Key, world: &World, plan: &mut Plan) -> kube::Result<()> {
-        let (Some(identity), Some(rules)) = (&world.identity, plan.role.take()) else { return Ok(()) };
-        if self.instances.terminating(&key.namespace) {
-            // Nothing can be created there, and the namespace controller deletes the rest.
-            return Ok(());
-        }
-        let written = self.cluster.apply_role(identity, &rules).await;
-        plan.role_refused = written.as_ref().err().and_then(refused);
-        if let Some(said) = &plan.role_refused {
-            self.tell_of_role(key, identity, said).await;
-        }
-        written
-    }
-
-    /// Applies all chains of a plan; says when to look again at what did not find the world as it was seen.
-    async fn apply_chains(
-        &self,
-        key: &Key,
-        world: &World,
-        plan: &mut Plan,
-    ) -> kube::Result<Option<Timestamp>> {
-        let chains = plan.chains.drain(..).map(|chain| self.apply_chain(key, world, chain));
-        let outcomes: Vec<_> = futures::stream::iter(chains).buffer_unordered(CHAINS).collect().await;
-        let mut again = None;
-        for outcome in outcomes {
-            if let ControlFlow::Break(at) = outcome? {
-                again = again.into_iter().chain([at.unwrap_or(world.now + AGAIN)]).min();
+            // Nobody starts with a Role that is not written; ends never wait for it.
+            plan.give_nothing();
+            plan.role_refused = role.as_ref().err().and_then(refused);
+            if let (Some(identity), Some(said)) = (&world.identity, &plan.role_refused) {
+                self.tell_of_role(key, identity, said).await;
             }
         }
-        Ok(again)
+        let chains = plan.chains.drain(..).map(|chain| self.apply_chain(key, world, chain));
+        let outcomes: Vec<_> = futures::stream::iter(chains).buffer_unordered(CHAINS).collect().await;
+        let status = self.write_status(key, world, &plan).await;
+        let due = status.as_ref().ok().copied().flatten();
+        let mut wake_at = plan.wake_at.into_iter().chain(due).min();
+        for outcome in outcomes {
+            if let ControlFlow::Break(at) = outcome? {
+                let again = at.unwrap_or(world.now + AGAIN);
+                wake_at = Some(wake_at.map_or(again, |w| w.min(again)));
+            }
+        }
+        authorized.and(role).and(status).map(|_| wake_at)
     }
 
     /// Asks what the identity's author holds, once per generation.

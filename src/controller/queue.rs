@@ -1,7 +1,6 @@
 //! Which identity is looked at next: each at most once at a time, again when it was touched
 //! meanwhile, later when something is due or failed. Namespaces take turns, so that one with
-//! thousands of identities does not keep a revocation in another waiting. What is to end is looked at
-//! apart from all else, so that no write that gives power holds it up, of the same identity or of others.
+//! thousands of identities does not keep a revocation in another waiting.
 
 use crate::snapshot::Key;
 use futures::StreamExt;
@@ -9,11 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-/// Passes at once, but for those that end.
-const PASSES: usize = 8;
-/// Those that end, at once.
-const ENDS: usize = 8;
-/// Most of the others that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
+/// Most passes at once that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
 /// are many must not keep a revocation waiting.
 const NAMESPACES: usize = 2;
 /// First and longest pause after a pass that failed.
@@ -22,9 +17,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 /// What a pass is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum About {
-    /// What is to end of an identity and its instances.
-    End(Key),
-    /// All else of them.
+    /// An identity and its instances.
     Identity(Key),
     /// A namespace: its GovernedNamespace.
     Namespace(String),
@@ -33,18 +26,14 @@ pub(super) enum About {
 impl About {
     pub(super) fn namespace(&self) -> &str {
         match self {
-            Self::End(key) | Self::Identity(key) => &key.namespace,
+            Self::Identity(key) => &key.namespace,
             Self::Namespace(namespace) => namespace,
         }
     }
 
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self, Self::End(_))
-    }
-
     pub(super) fn identity(&self) -> Option<&str> {
         match self {
-            Self::End(key) | Self::Identity(key) => Some(&key.identity),
+            Self::Identity(key) => Some(&key.identity),
             Self::Namespace(_) => None,
         }
     }
@@ -53,7 +42,6 @@ impl About {
 /// What is to be looked at, and when.
 #[derive(Default)]
 pub(super) struct Queue {
-    ends: Turns,
     identities: Turns,
     namespaces: Turns,
     later: DelayQueue<About>,
@@ -64,12 +52,6 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Looks at an identity now.
-    pub(super) fn touched(&mut self, key: Key) {
-        self.at(About::End(key.clone()), Duration::ZERO);
-        self.at(About::Identity(key), Duration::ZERO);
-    }
-
     /// Looks at `key` after `wait`, or earlier if that was said before.
     pub(super) fn at(&mut self, key: About, wait: Duration) {
         if self.running.contains(&key) {
@@ -110,23 +92,14 @@ impl Queue {
 
     /// How many are to be looked at and no pass has begun to since.
     pub(super) fn depth(&self) -> usize {
-        let meanwhile = self.touched_meanwhile.iter().filter(|about| !about.is_end()).count();
-        self.identities.len() + self.namespaces.len() + meanwhile
+        self.identities.len() + self.namespaces.len() + self.touched_meanwhile.len()
     }
 
     /// What a pass is to begin about now.
     pub(super) fn begin(&mut self) -> Option<About> {
-        let count = |is: fn(&About) -> bool| self.running.iter().filter(|about| is(about)).count();
-        let (ends, namespaces) = (count(About::is_end), count(|about| about.identity().is_none()));
-        let is_free = self.running.len() - ends < PASSES;
-        let mut next = if ends < ENDS { self.ends.pop() } else { None };
-        if next.is_none() && is_free && namespaces < NAMESPACES {
-            next = self.namespaces.pop();
-        }
-        if next.is_none() && is_free {
-            next = self.identities.pop();
-        }
-        let key = next?;
+        let namespaces = self.running.iter().filter(|about| about.identity().is_none()).count();
+        let namespace = if namespaces < NAMESPACES { self.namespaces.pop() } else { None };
+        let key = namespace.or_else(|| self.identities.pop())?;
         self.running.insert(key.clone());
         Some(key)
     }
@@ -134,7 +107,6 @@ impl Queue {
     /// What is to be looked at now of this kind.
     fn now(&mut self, about: &About) -> &mut Turns {
         match about {
-            About::End(_) => &mut self.ends,
             About::Identity(_) => &mut self.identities,
             About::Namespace(_) => &mut self.namespaces,
         }
@@ -292,12 +264,7 @@ mod tests {
         for (namespace, identity) in [("few", "a"), ("few", "b"), ("one", "a")] {
             queue.at(key_of(namespace, identity), Duration::ZERO);
         }
-        let next = || {
-            let key = queue.begin()?;
-            queue.finish(key.clone(), Some(RESYNC));
-            Some(key)
-        };
-        let order: Vec<_> = std::iter::from_fn(next).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
         assert_eq!(order.len(), 1003);
         let first: Vec<_> = order[..7].iter().map(|k| k.namespace()).collect();
         assert_eq!(first, ["many", "few", "one", "many", "few", "many", "many"]);
@@ -306,30 +273,6 @@ mod tests {
             many.enumerate().all(|(i, k)| k.identity() == Some(format!("bot-{i}").as_str())),
             "in the order in which they came"
         );
-    }
-
-    #[tokio::test]
-    async fn passes_that_take_long_keep_no_end_waiting_not_even_of_the_same_identity() {
-        let mut queue = Queue::default();
-        for i in 0..100 {
-            queue.at(key_of("ns", &format!("bot-{i}")), Duration::ZERO);
-        }
-        let begun: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
-        assert_eq!(begun.len(), PASSES);
-        let slow = Key { namespace: "ns".to_owned(), identity: "bot-0".to_owned() };
-        queue.touched(slow.clone());
-        assert_eq!((queue.begin(), queue.begin()), (Some(About::End(slow)), None));
-    }
-
-    #[tokio::test]
-    async fn ends_that_take_long_keep_no_pass_waiting() {
-        let mut queue = Queue::default();
-        for i in 0..100 {
-            queue.touched(Key { namespace: "ns".to_owned(), identity: format!("bot-{i}") });
-        }
-        let begun: Vec<_> = std::iter::from_fn(|| queue.begin()).collect();
-        let ends = begun.iter().filter(|about| about.is_end()).count();
-        assert_eq!((begun.len(), ends, queue.depth()), (ENDS + PASSES, ENDS, 100 - PASSES));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Runs passes about what the [`queue`](super::queue) says next, and tells it what happened.
+//! Runs passes: as many at once as is good, about what the [`queue`](super::queue) says next.
 
 use super::pass::Controller;
 use super::queue::{About, Queue};
@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 /// Most events that are looked at together. A namespace may have thousands of identities, all of which are looked at
 /// when the spec of one changes: ever so often is as good as once.
 const NEWS: usize = 1000;
+/// Passes at once.
+const PASSES: usize = 8;
 /// Every identity that is there, or has left something behind, is looked at this often even if nothing told us to.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -30,26 +32,24 @@ pub(super) async fn work(
     let mut names = HashMap::new();
     let mut news = Vec::new();
     for key in controller.keys() {
-        queue.touched(key);
+        queue.at(About::Identity(key), Duration::ZERO);
     }
     for namespace in controller.namespaces().await {
         queue.at(About::Namespace(namespace), Duration::ZERO);
     }
     loop {
-        while let Some(about) = queue.begin() {
+        while running.len() < PASSES
+            && let Some(about) = queue.begin()
+        {
             let (controller, pass) = (controller.clone(), about.clone());
             let task = running.spawn(async move {
                 let began = Instant::now();
                 let result = match &pass {
-                    About::End(key) => controller.end(key).await,
                     About::Identity(key) => controller.pass(key).await,
                     About::Namespace(namespace) => controller.pass_namespace(namespace).await,
                 };
-                // Of most identities there is nothing to end.
-                if result.is_err() || !pass.is_end() {
-                    let name = if result.is_ok() { "done" } else { "failed" };
-                    METRICS.pass_seconds.observe([name], began.elapsed());
-                }
+                let name = if result.is_ok() { "done" } else { "failed" };
+                METRICS.pass_seconds.observe([name], began.elapsed());
                 result
             });
             names.insert(task.id(), about);
@@ -67,7 +67,7 @@ pub(super) async fn work(
                         }
                         Touched::Everything => (controller.keys().into_iter().collect(), None),
                     };
-                    keys.into_iter().for_each(|key| queue.touched(key));
+                    keys.into_iter().for_each(|key| queue.at(About::Identity(key), Duration::ZERO));
                     if let Some(namespace) = namespace.filter(|n| controller.minds(n)) {
                         queue.at(About::Namespace(namespace), Duration::ZERO);
                     }

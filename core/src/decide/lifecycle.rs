@@ -46,7 +46,7 @@ pub struct Observed<'a> {
 pub struct Plan {
     /// The identity's permissions, clipped by the ceiling.
     pub clipped: Clipped,
-    /// Rules that the Role must be given, before any instance is given anything. None for an identity that is
+    /// Rules that the Role must be given, before anything else. None for an identity that is
     /// over: emptying one Role ends the power of all its instances at once.
     pub role: Option<Vec<PermissionRule>>,
     /// Independent of each other; steps of one chain run in order, and stop at the first failure.
@@ -57,8 +57,6 @@ pub struct Plan {
     pub instances: usize,
     /// What the API server said when it refused the Role, if it did.
     pub role_refused: Option<String>,
-    /// Whether the identity is over.
-    over: bool,
 }
 
 /// One instance's writes.
@@ -156,7 +154,6 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     if let Some(identity) = observed.identity.filter(|i| !i.deleting) {
         plan.clipped = observed.ceiling.clip(identity);
         let over = observed.ceiling.ended(identity, now).is_some();
-        plan.over = over;
         let wanted = if over { &[] } else { plan.clipped.rules.as_slice() };
         if observed.role.unwrap_or_default() != wanted {
             plan.role = Some(wanted.to_vec());
@@ -358,16 +355,9 @@ fn delete_pod(pod: &PodFacts) -> Option<Step> {
 }
 
 impl Plan {
-    /// Leaves what ends instances, and what is told. Of an identity that is over the Role, too.
-    pub fn only_end(&mut self) {
+    /// Leaves out what brings instances closer to running; what ends them stays.
+    pub fn give_nothing(&mut self) {
         self.chains.retain(|chain| !chain.iter().any(Step::gives_power));
-        self.role = self.role.take().filter(|_| self.over);
-    }
-
-    /// Leaves all else.
-    pub fn only_give(&mut self) {
-        self.chains.retain(|chain| chain.iter().any(Step::gives_power));
-        self.role = self.role.take().filter(|_| !self.over);
     }
 
     fn wake(&mut self, at: Timestamp) {

@@ -23,7 +23,6 @@ mod quotas;
 mod scan;
 mod server;
 mod sessions;
-mod slow;
 mod telemetry;
 mod theft;
 mod warnings;
