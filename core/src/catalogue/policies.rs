@@ -21,7 +21,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "A label or annotation under perpro.dev/ of a pod is changed",
         why: "What an agent pod is was decided when it was created. With a label that is added or stripped later, a pod would slip in or out of what was decided, through its status and its Binding too. An API server takes seconds to find a mark among tens of thousands of others, so their number is bounded.",
         fix: "Leave them as they are, and have no more than 1000 of others. To run under another identity, make a new pod.",
-        from: &[Source::Policy("perpro-pods"), Source::Policy("perpro-bindings")],
+        from: &[Source::Policy("perpro-pod-updates"), Source::Policy("perpro-bindings")],
         example: A_CHANGE,
     },
     Entry {
@@ -29,7 +29,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "Somebody removes perpro's scheduling gate",
         why: "The gate holds the pod until its account is bound to exactly this pod. Without it the pod would start without its permissions, or without having been looked at again.",
         fix: "Wait, or find out what it waits for: `kubectl describe pod` and `perpro status`.",
-        from: &[Source::Policy("perpro-pods")],
+        from: &[Source::Policy("perpro-pod-updates")],
         example: A_CHANGE,
     },
     Entry {
@@ -37,7 +37,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The image of a running agent is changed",
         why: "Its credentials were given to the image that was admitted, not to whatever is put into its place.",
         fix: "Change the template of the workload; its new pods are decided on anew.",
-        from: &[Source::Policy("perpro-pods")],
+        from: &[Source::Policy("perpro-pod-updates")],
         example: A_CHANGE,
     },
     Entry {
@@ -71,7 +71,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "An account of perpro or of an agent writes what it never writes",
         why: "RBAC says which kinds perpro's processes may write, this policy which shapes. It makes a stolen token of theirs good for nothing else, and an agent's account good only with the token of its own pod.",
         fix: "If you impersonate such an account, write as yourself. If it stands in perpro's log, chart and image are of different versions. If neither, somebody has the token: delete the pod that it belongs to.",
-        from: &[Source::Policy("perpro-own-writes")],
+        from: &[Source::Policy("perpro-own-writes"), Source::Policy("perpro-roles")],
         example: Example::None("It depends on who asks."),
     },
     Entry {
@@ -131,7 +131,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "The nodes for an agent that waits at a gate are chosen by somebody else",
         why: "Kubernetes lets whoever may update a pod that waits at a scheduling gate narrow the nodes that it can run on, to a single one too. Whoever has that node has what the agent has: its Secrets and tokens. So it needs the verb use on the AgentIdentity, as writing the pod does.",
         fix: "Set nodeSelector, affinity and tolerations in the template of the workload. For a controller that sets them on pods that wait, such as a queue, ask for verb use on agentidentities.perpro.dev in the namespace.",
-        from: &[Source::Policy("perpro-pods")],
+        from: &[Source::Policy("perpro-pod-updates")],
         example: A_CHANGE,
     },
     Entry {

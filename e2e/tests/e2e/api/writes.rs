@@ -107,7 +107,7 @@ async fn of_the_policy(world: &World) -> Lines {
     let policy = policies.get("perpro-own-writes").await.unwrap();
     let variables = policy.spec.and_then(|s| s.variables).unwrap();
     let listed = &variables.iter().find(|v| v.name == "listed").unwrap().expression;
-    let json = listed.split_once("[?").unwrap().0;
+    let json = listed.split_once(" in ").and_then(|(_, rest)| rest.split_once("[?")).unwrap().0;
     let listed: BTreeMap<String, Vec<[String; 4]>> = serde_json::from_str(json).unwrap();
     let mut lines = Lines::new();
     for (user, writes) in listed {
