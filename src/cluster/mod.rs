@@ -45,9 +45,13 @@ use perpro_core::names;
 use std::future::Future;
 use std::time::Duration;
 
-/// How long a write may take. What makes an API server slow may be one tenant's doing, and kube tries again by itself for
-/// minutes: who waits for the write then waits for that. A later pass makes it again.
+/// How long a write may take that gives power, or tells of it. What makes an API server slow may be one tenant's doing, and
+/// kube tries again by itself for minutes: who waits for the write then waits for that. A later pass makes it again.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of one that takes power, and of a person's. Another's webhook that fails open and does not answer holds a write
+/// for up to 30 s (`timeoutSeconds`), several for as long as an API server works on a request (60 s, its
+/// `--request-timeout`): who hangs up earlier hangs up each time, and the power stays.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(65);
 
 /// A connection, and the faults that a test may have asked for.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ pub(crate) struct Cluster {
     client: Client,
     recorder: Recorder,
     faults: Faults,
-    patience: Duration,
+    patience: fn(Write) -> Duration,
 }
 
 impl Cluster {
@@ -74,7 +78,7 @@ impl Cluster {
     pub(crate) fn with_client(client: Client) -> anyhow::Result<Self> {
         let reporter = Reporter { controller: "perpro".to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Ok(Self { client, recorder, faults: Faults::from_env()?, patience: PATIENCE })
+        Ok(Self { client, recorder, faults: Faults::from_env()?, patience })
     }
 
     /// The client, for watches.
@@ -85,7 +89,7 @@ impl Cluster {
     /// Makes the write `call` and counts it, dying before or after it where a test asks for that.
     async fn write<T>(&self, write: Write, call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
         self.faults.before(write);
-        let result = within(self.patience, call).await;
+        let result = within((self.patience)(write), call).await;
         let outcome =
             result.as_ref().map_or_else(|e| WriteOutcome::of_error(status_code(e)), |_| WriteOutcome::Done);
         METRICS.wrote(write.name(), outcome);
@@ -106,6 +110,21 @@ impl Cluster {
         let result = self.write(write, call).await;
         step.end(&instance, result.as_ref().err().map(describe));
         result
+    }
+}
+
+/// How long a write may take.
+fn patience(write: Write) -> Duration {
+    match write {
+        Write::ApplyRole
+        | Write::Unbind
+        | Write::DeleteAccount
+        | Write::DeletePod
+        | Write::CloseWebhook
+        | Write::SuspendIdentity
+        | Write::ResumeIdentity
+        | Write::RevokeIdentity => PATIENCE_AT_THE_END,
+        _ => PATIENCE,
     }
 }
 
@@ -201,10 +220,20 @@ mod tests {
         let mut cluster = Cluster::with_client(Client::try_from(nobody).unwrap()).unwrap();
         let done = cluster.write(Write::Bind, std::future::ready(Ok(1))).await;
         assert_eq!(done.unwrap(), 1);
-        cluster.patience = Duration::ZERO;
+        cluster.patience = |_| Duration::ZERO;
         let late = cluster.write(Write::Bind, std::future::pending::<kube::Result<()>>());
         // Or a write without a bound would hold up this test, too, for ever.
         let late = tokio::time::timeout(Duration::from_secs(5), late).await.unwrap().unwrap_err();
         assert!(describe(&late).contains("no answer within 0 s"), "{}", describe(&late));
+    }
+
+    #[test]
+    fn what_takes_power_waits_longer_than_an_api_server_works_on_a_request() {
+        let limit = Duration::from_secs(60);
+        let takes = [Write::ApplyRole, Write::Unbind, Write::DeleteAccount, Write::DeletePod];
+        let by_people = [Write::SuspendIdentity, Write::RevokeIdentity];
+        assert!(takes.into_iter().chain(by_people).all(|write| patience(write) > limit));
+        let gives = [Write::MintAccount, Write::ClaimAccount, Write::Bind, Write::Ungate, Write::HoldLease];
+        assert!(gives.into_iter().all(|write| patience(write) < limit), "ends of others wait for them");
     }
 }

@@ -117,7 +117,7 @@ impl Snapshot {
 
     /// Whether an identity is there, also one that can't be read, or has accounts.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.known(key).is_some() || !self.accounts(key).is_empty()
+        self.known(key).is_some() || self.accounts.find(|a| is_ours(a, key)).is_some()
     }
 
     /// All policies of the cluster.
@@ -168,7 +168,7 @@ impl Instances {
 
     /// Whether pods or bindings carry the label of an identity.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        !self.pods(key).is_empty() || !self.bindings(key).is_empty()
+        self.pods.find(|p| belongs_to(p, key)).is_some() || self.bindings.find(|b| is_ours(b, key)).is_some()
     }
 
     /// Pods that carry the label of an identity.
@@ -248,11 +248,12 @@ fn key_of(object: &impl ResourceExt) -> Option<Key> {
 /// Whether an object has the name and the marks of what perpro creates for an identity.
 fn is_ours(object: &impl ResourceExt, key: &Key) -> bool {
     belongs_to(object, key)
-        && names::is_account_of(&object.name_any(), &key.identity)
+        && object.meta().name.as_deref().is_some_and(|name| names::is_account_of(name, &key.identity))
         && object.labels().get(names::MANAGED_BY).is_some_and(|m| m == names::MANAGER)
 }
 
-fn belongs_to<K: ResourceExt>(object: &K, key: &Key) -> bool {
-    object.namespace().as_deref() == Some(key.namespace.as_str())
+/// Asked of every object of a kind for each event, so nothing is copied.
+fn belongs_to(object: &impl ResourceExt, key: &Key) -> bool {
+    object.meta().namespace.as_deref() == Some(key.namespace.as_str())
         && object.labels().get(names::IDENTITY_LABEL) == Some(&key.identity)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// ignorable, and blanks that it calls letters or symbols. `decide::definition` says the same in Rust.
 macro_rules! invisible {
     () => {
-        r"[\\p{C}\\p{Zl}\\p{Zp}\\x{34F}\\x{115F}\\x{1160}\\x{17B4}\\x{17B5}\\x{180B}-\\x{180F}\\x{2065}\\x{2800}\\x{3164}\\x{FE00}-\\x{FE0F}\\x{FFA0}\\x{FFF0}-\\x{FFF8}\\x{E0000}-\\x{E0FFF}]"
+        r"[\\p{C}\\p{Zl}\\p{Zp}\\x{34F}\\x{115F}\\x{1160}\\x{17B4}\\x{17B5}\\x{180B}-\\x{180F}\\x{2065}\\x{2800}\\x{2D7F}\\x{3164}\\x{FE00}-\\x{FE0F}\\x{FFA0}\\x{FFF0}-\\x{FFF8}\\x{FFFC}\\x{10A3F}\\x{1107F}\\x{13441}\\x{13442}\\x{16FE4}\\x{1D159}\\x{E0000}-\\x{E0FFF}]"
     };
 }
 const NAME: &str = concat!("self.trim() == self && !self.matches('", invisible!(), "')");

@@ -93,14 +93,14 @@ namespaceSelector:
 
 {{/* What is only told, or could never count: it fails open. Arguments: root. */}}
 {{- define "perpro.webhook.advice" -}}
-- {{ include "perpro.webhook" (list (index . 0) "deleted-identities" "/validate/identities" "None" "Ignore") | indent 2 | trim }}
+- {{ include "perpro.webhook" (list (index . 0) "deleted-identities" "/validate/identities" "None" "Ignore" 2) | indent 2 | trim }}
   rules:
     - apiGroups: [perpro.dev]
       apiVersions: [v1alpha1]
       operations: [DELETE]
       resources: [agentidentities]
       scope: Namespaced
-- {{ include "perpro.webhook" (list (index . 0) "policies" "/validate/policies" "None" "Ignore") | indent 2 | trim }}
+- {{ include "perpro.webhook" (list (index . 0) "policies" "/validate/policies" "None" "Ignore" 2) | indent 2 | trim }}
   rules:
     - apiGroups: [perpro.dev]
       apiVersions: [v1alpha1]

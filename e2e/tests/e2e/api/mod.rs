@@ -13,6 +13,7 @@ mod commands;
 mod exceptions;
 mod fields;
 mod grants;
+mod hanging;
 mod identities;
 mod injectors;
 mod later;

@@ -82,6 +82,23 @@ fn what_is_only_told_fails_open_and_soon_and_leaves_nothing() {
 
 #[test]
 #[ignore = "needs helm"]
+fn whatever_fails_open_holds_nobody_up_for_long() {
+    for (set, values) in sets() {
+        let objects = objects(&rendered("perpro", &values));
+        let kinds = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+        let webhooks = |kind: &&str| of_kind(&objects, kind)[0]["webhooks"].as_array().unwrap().clone();
+        let entries = kinds.iter().flat_map(webhooks);
+        let open: Vec<_> = entries.filter(|entry| entry["failurePolicy"] == "Ignore").collect();
+        // What advises, deletions of identities, AgentPolicies.
+        assert_eq!(open.len(), 11, "{set}");
+        for entry in open {
+            assert!(entry["timeoutSeconds"].as_u64().unwrap() <= 2, "{set}: {}", entry["name"]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
 fn a_template_is_told_about_once_by_the_stricter_of_what_its_namespace_enforces_and_warns_of() {
     let entries = entries(&json!({}));
     let templates: Vec<_> = entries.iter().filter(|e| path(e).ends_with("/templates")).collect();
