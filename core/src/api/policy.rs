@@ -101,8 +101,8 @@ pub struct AgentPolicySpec {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.all(e, e.codes.all(c, c in ['AID004', 'AID013', 'AID020', 'AID057']))").message("AID058 leave codes AID004, AID013, AID020 and AID057 alone in the list: no other can have an exception (kubectl perpro explain AID058)"))]
     pub exceptions: Vec<PolicyException>,
-    /// What happens to a pod with a credential written into an environment variable, command or argument. Where several
-    /// policies name a namespace, it is refused if one of them says so.
+    /// What happens to a pod with a credential written into an environment variable, command, argument, probe or hook.
+    /// Where several policies name a namespace, it is refused if one of them says so.
     #[serde(default)]
     pub literal_credentials: LiteralCredentials,
 }

@@ -45,8 +45,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "AID065",
         title: "A credential stands in the text of the pod",
-        why: "Whoever reads the pod, its workload, its manifest in git or a backup of any of them has the credential. No identity lists it, nobody rotates it, and nobody can tell who used it. It is found by the form that its issuer gives it, in environment variables, commands and arguments, and where a variable is called a secret and its value is no word; messages never repeat it. It is a warning, or a refusal where an AgentPolicy of the namespace says literalCredentials: Refuse.",
-        fix: "Put it into a Secret that the AgentIdentity lists, with its key under secretKeys of the container; perpro sets the variable. Then replace the credential at its issuer: it has been read by others. If it is none, write it in another form, or as a $(NAME) of a variable.",
+        why: "Whoever reads the pod, its workload, its manifest in git or a backup of any of them has the credential. No identity lists it, nobody rotates it, and nobody can tell who used it. It is found by the form that its issuer gives it, in environment variables, commands, arguments, and what probes and hooks run or send, and where a variable or header is called a secret and its value is no word; messages never repeat it. It is a warning, or a refusal where an AgentPolicy of the namespace says literalCredentials: Refuse.",
+        fix: "Put it into a Secret that the AgentIdentity lists, with its key under secretKeys of the container; perpro sets the variable. The headers of a probe can come from no Secret: let it ask what needs no credential, or run a command that reads the variable. Then replace the credential at its issuer: it has been read by others. If it is none, write it in another form, or as a $(NAME) of a variable.",
         from: &[Source::Warning, Source::Webhook, Source::Event],
         example: manifests!("AID065"),
     },

@@ -108,9 +108,9 @@ impl<'a> Report<'a> {
             // Something else will stand there, which may be right. Not where the field itself is wrong.
             let is_unknown = matches!(reason, Reason::UnknownField { .. });
             let is_parameter = !is_literal && !is_unknown && has_parameter(value);
-            let variable = variable(&object.node, &path);
+            let called = called(&object.node, &path);
             if is_literal {
-                let name = variable.unwrap_or_default();
+                let name = called.unwrap_or_default();
                 self.masks.add(&file.name, &file.text, value, name);
                 let from = node.map_or(lines.first, |node| node.line);
                 if let Some(line) = masks::line_of(&file.text, from, value, name) {
@@ -124,7 +124,7 @@ impl<'a> Report<'a> {
                 text: &file.text,
                 lines,
                 // What is no credential by its form may still be one.
-                hidden: object.kind == SECRET || variable.is_some() && !is_literal,
+                hidden: object.kind == SECRET || called.is_some() && !is_literal,
                 refusal: Refusal { path: path.join("."), reason },
                 warning: warning || is_parameter,
                 object: named.clone(),
@@ -133,10 +133,12 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Name of the environment variable that has its value in what stands at `path`: the value itself, or all of it.
-fn variable<'n>(object: &'n Node, path: &str) -> Option<&'n str> {
-    let (list, item) = path.rsplit_once(".env[")?;
-    let (item, _) = item.split_once(']')?;
-    let variable = object.find(&format!("{list}.env[{item}]"))?;
-    variable.get("value").and_then(|_| variable.get("name")?.text())
+/// Name of the environment variable, or header of a probe, that has its value in what stands at `path`: the value itself,
+/// or all of it.
+fn called<'n>(object: &'n Node, path: &str) -> Option<&'n str> {
+    let (below, list) =
+        [".env[", ".httpHeaders["].iter().find_map(|list| Some((path.rsplit_once(list)?, list)))?;
+    let (item, _) = below.1.split_once(']')?;
+    let item = object.find(&format!("{}{list}{item}]", below.0))?;
+    item.get("value").and_then(|_| item.get("name")?.text())
 }

@@ -45,8 +45,8 @@ pub(super) fn hex(b: u8) -> bool {
     b.is_ascii_digit() || (b'a'..=b'f').contains(&b)
 }
 
-/// Base64 of RFC 4648 section 5 without padding.
-pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+/// Base64 in either alphabet of RFC 4648, without padding.
+pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut held) = (0_u32, 0);
     for b in text {
@@ -54,8 +54,8 @@ pub(super) fn base64url(text: &[u8]) -> Option<Vec<u8>> {
             b'A'..=b'Z' => b - b'A',
             b'a'..=b'z' => b - b'a' + 26,
             b'0'..=b'9' => b - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
             _ => return None,
         };
         bits = bits << 6 | u32::from(value);

@@ -1,6 +1,6 @@
 //! The forms of credentials.
 
-use super::bytes::{LONGEST, base64, base64url, dotted, hex, run, url_safe, word};
+use super::bytes::{LONGEST, base64, dotted, from_base64, hex, run, url_safe, word};
 use super::marks;
 use super::placeholder::{is_placeholder, is_random, is_reference};
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
         return private_key(text, at);
     }
     let by_hand: Option<Finder> = match first {
-        b'B' | b'b' => Some(bearer),
+        b'B' | b'b' => Some(|text, at| bearer(text, at).or_else(|| basic(text, at))),
         b'e' => Some(jwt),
         b'S' => Some(sendgrid),
         b's' => Some(sk),
@@ -133,17 +133,26 @@ fn aws_secret(text: &[u8], at: usize, name: &str) -> Option<Found> {
     is_key.then_some(("an AWS secret key", at..end))
 }
 
-/// A text of no known form that is no word, as the value of something that is called a secret.
+/// A text of no known form that is no word, as the value of something that is called a secret; in an `Authorization`
+/// header after a scheme, if it has one.
 pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
+    let begin =
+        if is_authorization(name) { text.iter().rposition(|b| *b == b' ').map_or(0, |i| i + 1) } else { 0 };
+    let secret = &text[begin..];
     let between = |b: &u8| b"-_.~+/=".contains(b);
-    let parts = || text.split(between);
+    let parts = || secret.split(between);
     let no_word = |part: &[u8]| is_mixed(part) && has_digit_before_letter(part) || is_hexadecimal(part);
-    let is_secret = (20..=LONGEST).contains(&text.len())
-        && text.iter().all(|b| b.is_ascii_alphanumeric() || between(b))
-        && is_name_of_secret(name)
-        && (is_uuid(text) || parts().any(no_word) || is_scattered(parts()))
-        && is_random(text);
-    is_secret.then_some(("a secret, as its name says", 0..text.len()))
+    let is_secret = (20..=LONGEST).contains(&secret.len())
+        && secret.iter().all(|b| b.is_ascii_alphanumeric() || between(b))
+        && (is_authorization(name) || is_name_of_secret(name))
+        && (is_uuid(secret) || parts().any(no_word) || is_scattered(parts()))
+        && is_random(secret);
+    is_secret.then_some(("a secret, as its name says", begin..text.len()))
+}
+
+/// The two headers of HTTP in which a client says who it is.
+fn is_authorization(name: &str) -> bool {
+    ["authorization", "proxy-authorization"].iter().any(|header| name.eq_ignore_ascii_case(header))
 }
 
 /// `DB_PASSWORD`, `GITHUB_TOKEN`, `MISTRAL_API_KEY`; not what is public, and not where one is: `TOKEN_FILE`.
@@ -161,21 +170,35 @@ fn is_name_of_secret(name: &str) -> bool {
     is_secret && !words.iter().any(|word| is_in(&["public", "publishable"], word))
 }
 
+/// Where that begins which follows the name of a scheme of HTTP, in letters of either size, and blanks.
+fn after_scheme(text: &[u8], at: usize, scheme: &[u8]) -> Option<usize> {
+    let end = at + scheme.len();
+    let blanks = run(text, end, |b| b == b' ');
+    (blanks > 0 && text.get(at..end)?.eq_ignore_ascii_case(scheme)).then_some(end + blanks)
+}
+
+/// `Basic` and a name with a password, in base64.
+fn basic(text: &[u8], at: usize) -> Option<Found> {
+    let begin = after_scheme(text, at, b"basic")?;
+    let length = run(text, begin, base64);
+    let pair = from_base64(&text[begin..begin + run(text, begin, |b| base64(b) && b != b'=')])?;
+    let colon = pair.iter().position(|b| *b == b':')?;
+    let password = &pair[colon + 1..];
+    // Few words are text in base64, and none of those has a colon.
+    let is_text = std::str::from_utf8(&pair).is_ok_and(|pair| !pair.contains(char::is_control));
+    let is_pair = is_text && !password.is_empty() && !is_reference(password) && !is_placeholder(password);
+    is_pair.then_some(("a user's name and password", begin..begin + length))
+}
+
 /// `Bearer` and a long token. Words in a row are none, even with a number among them.
 fn bearer(text: &[u8], at: usize) -> Option<Found> {
-    const WORD: &[u8] = b"bearer";
-    if !text.get(at..at + WORD.len())?.eq_ignore_ascii_case(WORD) {
-        return None;
-    }
-    let blanks = run(text, at + WORD.len(), |b| b == b' ');
-    let begin = at + WORD.len() + blanks;
+    let begin = after_scheme(text, at, b"bearer")?;
     let length = run(text, begin, |b| dotted(b) || matches!(b, b'~' | b'+' | b'/'));
     let token = &text[begin..begin + length];
     // Some have small letters and digits alone.
     let small = |part: &[u8]| part.len() >= 20 && part.iter().filter(|b| b.is_ascii_digit()).count() >= 4;
     let is_long = |part: &[u8]| is_mixed(part) || is_hexadecimal(part) || small(part);
-    let is_token = blanks > 0
-        && length >= 20
+    let is_token = length >= 20
         && (is_uuid(token) || parts(token).any(is_long) || is_scattered(parts(token)))
         && token.iter().any(u8::is_ascii_alphabetic)
         && is_random(token);
@@ -192,7 +215,7 @@ fn jwt(text: &[u8], at: usize) -> Option<Found> {
     if text.get(payload_at - 1) != Some(&b'.') || header > 1024 {
         return None;
     }
-    let json: serde_json::Value = serde_json::from_slice(&base64url(&text[at..at + header])?).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&from_base64(&text[at..at + header])?).ok()?;
     json.get("alg")?.as_str()?;
     let payload = run(text, payload_at, url_safe);
     let signature_at = payload_at + payload + 1;

@@ -1,4 +1,4 @@
-//! Credentials that somebody wrote into a pod: in a variable, an argument, a command.
+//! Credentials that somebody wrote into a pod: in a variable, an argument, a command, a probe, a hook.
 //!
 //! Found by the form that their issuers give them, or as what no word looks like beside a name that says secret, so that
 //! there are few false alarms. What is found is told by its kind and its place; the text itself leaves this module only
@@ -6,6 +6,7 @@
 
 mod bytes;
 mod form;
+mod handlers;
 mod marks;
 mod placeholder;
 
@@ -43,17 +44,19 @@ fn in_container<'a>(container: &'a ContainerView<'_>) -> impl Iterator<Item = Re
     let path = env_paths(container);
     let env = container.env.iter().enumerate().filter_map(move |(at, env)| {
         let found = first(env.value.as_deref()?, &env.name)?;
-        Some((path(at) + ".value", found))
+        Some((path(at) + ".value", found, false))
     });
     let words = [("command", container.command), ("args", container.args)];
     let words = words.into_iter().flat_map(move |(list, words)| {
-        words
-            .iter()
-            .enumerate()
-            .filter_map(move |(i, word)| Some((format!("{}.{list}[{i}]", container.path), first(word, "")?)))
+        words.iter().enumerate().filter_map(move |(i, word)| {
+            Some((format!("{}.{list}[{i}]", container.path), first(word, "")?, false))
+        })
     });
-    env.chain(words).map(move |(path, what)| {
-        Refusal::at(path, Reason::LiteralCredential { container: container.name.to_owned(), what })
+    let said = handlers::texts(container).into_iter();
+    let said = said.filter_map(|said| Some((said.path, first(said.text, said.name)?, said.is_sent)));
+    env.chain(words).chain(said).map(move |(path, what, is_sent)| {
+        let container = container.name.to_owned();
+        Refusal::at(path, Reason::LiteralCredential { container, what, is_sent })
     })
 }
 

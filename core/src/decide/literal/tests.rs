@@ -10,11 +10,11 @@ const ALPHANUMERIC: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 const BASE32: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
 const DIGITS: &str = "0123456789";
-const HEX: &str = "0123456789abcdef";
+pub(super) const HEX: &str = "0123456789abcdef";
 const URL_SAFE: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 /// So many characters of `alphabet`, the same each time.
-fn random(length: usize, alphabet: &str) -> String {
+pub(super) fn random(length: usize, alphabet: &str) -> String {
     let alphabet: Vec<_> = alphabet.chars().collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
@@ -26,11 +26,11 @@ fn random(length: usize, alphabet: &str) -> String {
     (0..length).map(|_| next()).collect()
 }
 
-fn an(length: usize) -> String {
+pub(super) fn an(length: usize) -> String {
     random(length, ALPHANUMERIC)
 }
 
-fn uuid() -> String {
+pub(super) fn uuid() -> String {
     let hex = random(32, HEX);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
@@ -116,6 +116,8 @@ fn pem(kind: &str, body: &str) -> String {
 #[case::bearer_in_small_letters(format!("Bearer {}", random(32, "abcdefghijklmnopqrstuvwxyz0123456789")), "a bearer token")]
 #[case::bearer_with_dashes(format!("Bearer {}", us(64)), "a bearer token")]
 #[case::bearer_in_short_parts(format!("Bearer {}", ["aB3x", "9dQ2z", "Lm4Pq", "7Rt5w"].join("-")), "a bearer token")]
+#[case::basic("Basic cHJvYmU6S3Q3dnEybQ==".to_owned(), "a user's name and password")]
+#[case::basic_in_a_header("curl -H 'authorization: basic YWdlbnQ6YWdlbnQ' x".to_owned(), "a user's name and password")]
 #[case::database("postgres://reader:Kt7vq2m@db:5432/feedback".to_owned(), "a URL with a password")]
 #[case::no_user("redis://:Kt7vq2m@cache".to_owned(), "a URL with a password")]
 #[case::several_hosts("mongodb+srv://a:Kt7@x:1,y:2/db".to_owned(), "a URL with a password")]
@@ -178,6 +180,11 @@ fn is_accused(#[case] text: String, #[case] expected: &str) {
 #[case::bearer_of_words("Authorization: Bearer token-for-demo-user-1-only".to_owned())]
 #[case::bearer_of_versions("Bearer Team-Portal-v2beta-k8s-2024-Q4-preview-B2B".to_owned())]
 #[case::bearer_of_a_resource("Bearer realm2-protected-resource".to_owned())]
+#[case::basic_of_an_example("Basic dXNlcjpwYXNzd29yZA==".to_owned())]
+#[case::basic_of_words("basic authentication and Basic understanding, basic configurations".to_owned())]
+#[case::basic_challenge("WWW-Authenticate: Basic realm=\"agents\"".to_owned())]
+#[case::basic_of_other_bytes(format!("Basic {}", an(32)))]
+#[case::basic_of_one_name("Basic YWdlbnQ=".to_owned())]
 #[case::url_to_replace("postgres://user:REPLACE_ME@db/x".to_owned())]
 #[case::url_to_do("postgres://user:TODO@db/x".to_owned())]
 #[case::url_in_brackets("postgres://user:[PASSWORD]@db/x".to_owned())]
@@ -219,6 +226,7 @@ fn the_name_of_a_variable_tells_what_its_value_is() {
 #[case::with_dashes("db-password", ["q7Ht2LmZ9xVb4KdR8s", "c1NfY6uJp3E"].join("-"), true)]
 #[case::an_uuid("NOTION_TOKEN", uuid(), true)]
 #[case::in_base64("N8N_ENCRYPTION_KEY", random(32, BASE64), true)]
+#[case::of_a_header("Authorization", an(32), true)]
 #[case::an_identifier("CLIENT_ID", an(32), false)]
 #[case::public("LANGFUSE_PUBLIC_KEY", an(32), false)]
 #[case::public_too("NEXT_PUBLIC_MAP_TOKEN", an(32), false)]
@@ -303,6 +311,7 @@ fn text_that_is_nearly_a_credential_again_and_again_takes_no_time() {
         "eyJ.",
         "xoxb-",
         "Bearer ",
+        "Basic ",
         "SG.",
         "SG.a.",
         "hooks.slack.com/services/",

@@ -198,7 +198,7 @@ mod tests {
             Reason::TooManyPermissions,
             Reason::NamespacePattern,
             Reason::ElevatedWildcard,
-            Reason::LiteralCredential { container: s(), what: "a GitHub token" },
+            Reason::LiteralCredential { container: s(), what: "a GitHub token", is_sent: false },
             Reason::NamesOwned { secret: s(), identity: s() },
             Reason::TokenOfAgent,
             Reason::TokenWithoutEnd,

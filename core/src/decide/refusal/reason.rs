@@ -214,6 +214,8 @@ pub enum Reason {
     LiteralCredential {
         container: String,
         what: &'static str,
+        /// The kubelet sends it, for a probe or hook, and can put no Secret in its place.
+        is_sent: bool,
     },
     /// Another reason, for which an exception lets the pod pass all the same.
     Excepted {

@@ -321,10 +321,14 @@ impl fmt::Display for Reason {
             }
             Self::DryRun => f.write_str("dry run: the pod passes; its account, credentials and gate are added when it is created"),
             Self::SkippedField { field } => write!(f, "perpro does not know field \"{field}\" and leaves it as it is"),
-            Self::LiteralCredential { container, what } => write!(
-                f,
-                "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity, and replace the credential: it looks like {what}, and whoever reads the pod has it"
-            ),
+            Self::LiteralCredential { container, what, is_sent } => {
+                if *is_sent {
+                    write!(f, "let this probe or hook of container \"{container}\" ask what needs no credential, or run a command that reads a listed key")?;
+                } else {
+                    write!(f, "move this value of container \"{container}\" to a Secret, list its key in the AgentIdentity")?;
+                }
+                write!(f, ", and replace the credential: it looks like {what}, and whoever reads the pod has it")
+            }
             // An API server drops a warning with control characters, so none of what a policy says is told as it is.
             Self::Excepted { exception, owner, until, days_left, reason } => {
                 match days_left {

@@ -203,3 +203,22 @@ fn what_an_alias_brings_is_told_where_the_alias_stands() {
     assert_eq!(found(&[("p.yaml", &text)], "default", None), of);
     assert!(!told(&[("p.yaml", &text)]).contains(&token()[8..]));
 }
+
+#[test]
+fn a_credential_that_a_probe_sends_or_runs_is_told_at_its_line_and_never_shown() {
+    let token = token();
+    let text = with_env(&format!(
+        "    - {{name: A, value: x}}\n    livenessProbe:\n      httpGet:\n        port: 80\n        httpHeaders:\n        - name: X-Api-Key\n          \
+         value: {}\n    readinessProbe:\n      exec:\n        command:\n        - sh\n        - -c\n        - |\n          set -e\n          curl -H \"X: {token}\" x\n",
+        &token[4..].replace('_', "0")
+    ));
+    let of = [(15, "let this probe or hook"), (23, "move this value")];
+    let told = told(&[("p.yaml", &text)]);
+    for (line, words) in of {
+        assert!(
+            told.contains(&format!("p.yaml:{line}  AID065  warning: {words} of container \"agent\" ")),
+            "{told}"
+        );
+    }
+    assert!(!told.contains(&token[12..]), "{told}");
+}
