@@ -220,5 +220,6 @@ fn a_credential_that_a_probe_sends_or_runs_is_told_at_its_line_and_never_shown()
             "{told}"
         );
     }
+    assert!(told.contains(&format!("   15 |           value: {}\n", "*".repeat(token.len() - 4))), "{told}");
     assert!(!told.contains(&token[12..]), "{told}");
 }
