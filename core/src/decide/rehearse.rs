@@ -38,10 +38,17 @@ pub fn named_identity(pod: &AgentPod) -> Result<&str, Refusal> {
     Ok(name)
 }
 
-/// That the pod will run on another account than it says.
+/// That the pod will run on another account than it says, in the field of today or in the one of old, which an API server
+/// reads where the other is empty.
 #[must_use]
 pub fn overwritten_account(pod: &AgentPod) -> Option<Refusal> {
-    let account = pod.spec.service_account_name.clone()?;
-    (account != "default")
-        .then(|| Refusal::at("spec.serviceAccountName", Reason::AccountOverwritten { account }))
+    let spec = &pod.spec;
+    let fields = [
+        ("spec.serviceAccountName", &spec.service_account_name),
+        ("spec.serviceAccount", &spec.service_account),
+    ];
+    let named =
+        |(path, account): (_, &Option<String>)| Some((path, account.clone().filter(|a| !a.is_empty())?));
+    let (path, account) = fields.into_iter().find_map(named)?;
+    (account != "default").then(|| Refusal::at(path, Reason::AccountOverwritten { account }))
 }

@@ -136,6 +136,24 @@ fn a_pod_that_names_no_identity_is_told_at_once_what_is_wrong_under_any(
     }
 }
 
+#[rstest]
+#[case::by_the_old_field(json!({"serviceAccount": "shared"}), &["AID061 spec.serviceAccount"])]
+#[case::by_both(json!({"serviceAccountName": "shared", "serviceAccount": "shared"}), &["AID061 spec.serviceAccountName"])]
+#[case::by_the_old_one_as_the_other_is_empty(json!({"serviceAccountName": "", "serviceAccount": "shared"}), &["AID061 spec.serviceAccount"])]
+#[case::the_other_counts(json!({"serviceAccountName": "default", "serviceAccount": "shared"}), &[])]
+#[case::empty(json!({"serviceAccountName": ""}), &[])]
+#[case::default(json!({"serviceAccount": "default"}), &[])]
+fn an_account_that_a_pod_will_not_have_is_told_where_it_is_named(
+    #[case] spec: Value,
+    #[case] expected: &[&str],
+) {
+    let pod = pod(json!({"perpro.dev/identity": "reader"}), spec);
+    let of = Pod { written: &pod, namespace: "ns", governance: Governance::All, partial: false };
+    let outcome = check(of, &world(vec![]), now()).unwrap();
+    assert_eq!(told(&outcome.verdict.warnings), expected);
+    assert_eq!(told(&outcome.verdict.refusals), Vec::<String>::new());
+}
+
 #[test]
 fn paths_are_those_of_the_pod_as_it_was_written() {
     let labels = json!({"perpro.dev/identity": "reader"});
