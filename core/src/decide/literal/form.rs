@@ -14,6 +14,9 @@ type Finder = fn(&[u8], usize) -> Option<Found>;
 /// Characters of the secret half of an AWS key.
 const AWS_SECRET: usize = 40;
 
+/// Fewest characters of a secret that only its name tells: what generators of passwords make.
+const SHORTEST_SECRET: usize = 16;
+
 /// The credential that begins at `at`.
 pub(super) fn at(text: &[u8], at: usize, name: &str) -> Option<Found> {
     let first = text[at];
@@ -142,7 +145,7 @@ pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
     let between = |b: &u8| b"-_.~+/=".contains(b);
     let parts = || secret.split(between);
     let no_word = |part: &[u8]| is_mixed(part) && has_digit_before_letter(part) || is_hexadecimal(part);
-    let is_secret = (20..=LONGEST).contains(&secret.len())
+    let is_secret = (SHORTEST_SECRET..=LONGEST).contains(&secret.len())
         && secret.iter().all(|b| b.is_ascii_alphanumeric() || between(b))
         && (is_authorization(name) || is_name_of_secret(name))
         && (is_uuid(secret) || parts().any(no_word) || is_scattered(parts()))

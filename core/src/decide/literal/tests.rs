@@ -227,6 +227,7 @@ fn the_name_of_a_variable_tells_what_its_value_is() {
 #[case::an_uuid("NOTION_TOKEN", uuid(), true)]
 #[case::in_base64("N8N_ENCRYPTION_KEY", random(32, BASE64), true)]
 #[case::of_a_header("Authorization", an(32), true)]
+#[case::of_sixteen("REDIS_PASSWORD", an(16), true)]
 #[case::an_identifier("CLIENT_ID", an(32), false)]
 #[case::public("LANGFUSE_PUBLIC_KEY", an(32), false)]
 #[case::public_too("NEXT_PUBLIC_MAP_TOKEN", an(32), false)]
@@ -238,7 +239,9 @@ fn the_name_of_a_variable_tells_what_its_value_is() {
 #[case::an_arn("DB_SECRET", format!("arn:aws:secretsmanager:eu:1:secret:Db-{}", an(20)), false)]
 #[case::another_variable("DB_PASSWORD", "$(THE_PASSWORD_OF_ANOTHER_1a2B3c)".to_owned(), false)]
 #[case::of_an_example("API_TOKEN", "your1Token2Goes3Here4Instead5OfThis".to_owned(), false)]
-#[case::short("PASSWORD", an(12), false)]
+#[case::short("PASSWORD", an(15), false)]
+#[case::a_word_with_a_year("DB_PASSWORD", "Summer-Holiday-2024x".to_owned(), false)]
+#[case::a_name_with_a_version("TOKEN_SECRET", "FeedbackReaderV2".to_owned(), false)]
 fn what_is_called_a_secret_and_is_no_word_is_one(
     #[case] name: &str,
     #[case] value: String,
