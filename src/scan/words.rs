@@ -25,7 +25,7 @@ const INFRASTRUCTURE: &str = "agones alloy amazon ama ansible antrea apm appdyna
     replication rke2 robusta runner salt scalr scalyr scanner security semaphore sensor sentinel \
     sentinelone signalfx snmp snyk spacelift spiffe spire splunk spot sriov ssh ssm storage stormforge \
     sumologic sync sysdig system tailscale teamcity telemetry teleport terraform tetragon tfc trace \
-    tracing transfer trivy tunnel turbonomic update upgrade user vault velero victoria vm volume vpc \
+    tracing transfer trivy tunnel turbonomic update upgrade user vault vc velero victoria vm volcano volume vpc \
     vsts wazuh woodpecker work xray zabbix";
 
 /// What stands beside agents and is none, whatever release it is called after: stores, proxies, dashboards. The first word
@@ -37,7 +37,7 @@ const COMPANIONS: &str = "busybox caddy chroma clickhouse cloudflared coredns el
 
 /// Programs that are agents, or what people build agents with, by the last part of an image.
 const PROGRAMS: &str = "autogenstudio claude-code dify-api flowise holmes holmesgpt k8sgpt \
-    langflow langgraph-api librechat moltbot obot open-webui openclaw opencode openhands";
+    langflow langflow-backend langgraph-api librechat moltbot obot open-webui openclaw opencode openhands";
 
 /// Those that run a model themselves.
 const MODEL_SERVERS: &str = "llama.cpp ollama sglang text-embeddings-inference text-generation-inference tgi tritonserver vllm \
@@ -146,6 +146,8 @@ mod tests {
     #[case("toolhive-mcp-operator", "x")]
     #[case("eks-pod-identity-agent", "x")]
     #[case("azure-ip-masq-agent", "x")]
+    #[case("volcano-agent-scheduler", "x")]
+    #[case("vc-agent", "x")]
     #[case("magenta", "x")]
     #[case("reagent-store", "x")]
     #[case("agentic", "x")]

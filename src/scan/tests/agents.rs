@@ -58,6 +58,8 @@ fn others_are_not_accused(#[case] metadata: Value) {
 #[case(container(&json!({"image": "ghcr.io/openclaw/openclaw:latest"})), Some("image ghcr.io/openclaw/openclaw:latest"))]
 #[case(container(&json!({"image": "ghcr.io/k8sgpt-ai/k8sgpt@sha256:0"})), Some("image ghcr.io/k8sgpt-ai/k8sgpt@sha256:0"))]
 #[case(container(&json!({"image": "ghcr.io/k8sgpt-ai/k8sgpt-operator:v1"})), None)]
+#[case(container(&json!({"image": "langflowai/langflow-backend:1.5.0"})), Some("image langflowai/langflow-backend:1.5.0"))]
+#[case(container(&json!({"image": "langflowai/langflow-frontend:1.5.0"})), None)]
 #[case(container(&json!({"env": [{"name": "HF_HOME"}]})), None)]
 #[case(container(&json!({"env": [{"name": "MY_LLM_KEY"}]})), None)]
 #[case(container(&json!({"image": "ghcr.io/acme/agent:1"})), Some("image ghcr.io/acme/agent:1"))]
