@@ -69,7 +69,8 @@ impl<'a> Holders<'a> {
                     && agents.iter().any(|(namespace, secrets)| reaches(namespace, secrets))
             }),
             self.holding("get-in", "Who else can get into agents' pods", &|power, _, at| {
-                matches!(power, Power::Exec | Power::Everything) && at.is_none_or(|n| agents.contains_key(n))
+                matches!(power, Power::Exec | Power::ChangeImages | Power::Everything)
+                    && at.is_none_or(|n| agents.contains_key(n))
             }),
         ]
     }

@@ -38,6 +38,7 @@ pub(crate) enum Power {
     RunPods,
     ReadSecrets,
     Exec,
+    ChangeImages,
 }
 
 impl Power {
@@ -55,12 +56,13 @@ impl Power {
             Self::RunPods => "runs pods under any account",
             Self::ReadSecrets => "reads Secrets",
             Self::Exec => "gets into pods (exec)",
+            Self::ChangeImages => "changes the images of pods",
         }
     }
 
     /// Whether whoever has it in every namespace can make themselves cluster-admin.
     pub(crate) fn is_admin(self) -> bool {
-        !matches!(self, Self::ReadSecrets | Self::Exec)
+        !matches!(self, Self::ReadSecrets | Self::Exec | Self::ChangeImages)
     }
 
     /// Whether it is nothing in a single namespace.
@@ -152,6 +154,8 @@ impl Rule {
                 self.covers_any(&["get", "create"], "", &["pods/exec", "pods/attach"])
                     || self.covers_any(&["update", "patch"], "", &["pods/ephemeralcontainers"]),
             ),
+            // Of a pod that runs the image alone can be changed: to another program, with all that the pod has.
+            (Power::ChangeImages, self.covers_any(&["update", "patch"], "", &["pods"])),
         ]
         .into_iter()
         .filter_map(|(power, has)| has.then_some(power))

@@ -69,6 +69,7 @@ fn the_default_account_is_shared_as_soon_as_somebody_holds_its_token() {
 #[case::bind(json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"]}]), "(bind)")]
 #[case::impersonate(json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}]), "(impersonate)")]
 #[case::tokens(json!([{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}]), "serviceaccounts/token")]
+#[case::images(json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "update"]}]), "changes the images of pods")]
 #[case::exec(json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}]), "(exec)")]
 #[case::pods(json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]), "runs pods")]
 fn a_role_is_too_wide_wherever_it_is_bound(#[case] rules: Value, #[case] said: &str) {
