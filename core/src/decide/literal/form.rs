@@ -139,6 +139,10 @@ fn aws_secret(text: &[u8], at: usize, name: &str) -> Option<Found> {
 /// A text of no known form that is no word, as the value of something that is called a secret; in an `Authorization`
 /// header after a scheme, if it has one.
 pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
+    if is_authorization(name) && after_scheme(text, 0, b"basic").is_some() {
+        // What that holds was looked at, in base64.
+        return None;
+    }
     let begin =
         if is_authorization(name) { text.iter().rposition(|b| *b == b' ').map_or(0, |i| i + 1) } else { 0 };
     let secret = &text[begin..];

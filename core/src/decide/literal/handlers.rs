@@ -119,6 +119,7 @@ mod tests {
     #[case::of_a_trace("X-Request-Id", uuid())]
     #[case::an_agent("User-Agent", format!("kube-probe/{}", an(32)))]
     #[case::of_an_example("Authorization", "Bearer my-key".to_owned())]
+    #[case::of_an_example_in_base64("Authorization", "Basic dXNlcjpwYXNzd29yZA==".to_owned())]
     #[case::to_replace("Authorization", "Basic ${PROBE_AUTH}".to_owned())]
     #[case::of_words("Authorization", "Bearer health-check".to_owned())]
     #[case::word("X-Api-Key", "healthcheck".to_owned())]
