@@ -10,19 +10,19 @@ pub(super) fn unreadable(json: &str, error: &serde_json::Error) -> Refusal {
     let path = path::at(json, error.line(), error.column());
     let path = if path.is_empty() { "object".to_owned() } else { path };
     // It may quote what it could not read.
-    let error = if is_variable(&path) {
-        "the value of a variable is text, so write it in quotes".to_owned()
+    let error = if let Some(named) = is_value_of(&path) {
+        format!("the value of a {named} is text, so write it in quotes")
     } else {
         shortened(literal::masked(text.strip_suffix(&place).unwrap_or(&text)))
     };
     Refusal::at(path, Reason::Unreadable { error })
 }
 
-/// Whether the value of a variable stands at `path`, which may be a credential of no known form: a number.
-pub(super) fn is_variable(path: &str) -> bool {
-    path.strip_suffix(".value")
-        .and_then(|item| item.rsplit_once('['))
-        .is_some_and(|(list, _)| list.ends_with(".env"))
+/// Whose value stands at `path`, if it may be a credential of no known form: a number.
+pub(super) fn is_value_of(path: &str) -> Option<&'static str> {
+    let (list, _) = path.strip_suffix(".value")?.rsplit_once('[')?;
+    let kinds = [(".env", "variable"), (".httpHeaders", "header")];
+    kinds.iter().find(|(field, _)| list.ends_with(field)).map(|(_, named)| *named)
 }
 
 /// Begin and end of a text that is as long as whoever wrote it liked: what was read, and what was expected.

@@ -13,7 +13,7 @@ use super::path::{as_written, find_mut};
 use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse};
-use super::unreadable::is_variable;
+use super::unreadable::is_value_of;
 use crate::names;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -128,7 +128,7 @@ pub fn has_parameter(text: &str) -> bool {
 }
 
 /// Reads a pod. What stands where its type does not belong and can be told alone is told, and does not hide the rest: of
-/// parameters, which are taken for nothing, in a warning, and of numbers as values of variables, which are taken for text.
+/// parameters, which are taken for nothing, in a warning, and of numbers as values of variables and headers, which are taken for text.
 fn read(written: &mut Cow<'_, Value>) -> Result<(AgentPod, Verdict), Refusal> {
     let mut told = Verdict::default();
     for _ in 0..MOST_MISREAD {
@@ -141,7 +141,7 @@ fn read(written: &mut Cow<'_, Value>) -> Result<(AgentPod, Verdict), Refusal> {
                 *value = Value::Null;
                 told.warnings.push(refusal);
             }
-            Some(value @ (Value::Number(_) | Value::Bool(_))) if is_variable(&refusal.path) => {
+            Some(value @ (Value::Number(_) | Value::Bool(_))) if is_value_of(&refusal.path).is_some() => {
                 *value = Value::String(value.to_string());
                 told.refusals.push(refusal);
             }

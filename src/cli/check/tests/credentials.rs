@@ -223,3 +223,17 @@ fn a_credential_that_a_probe_sends_or_runs_is_told_at_its_line_and_never_shown()
     assert!(told.contains(&format!("   15 |           value: {}\n", "*".repeat(token.len() - 4))), "{told}");
     assert!(!told.contains(&token[12..]), "{told}");
 }
+
+#[test]
+fn the_value_of_a_header_is_not_shown_though_it_has_no_known_form_and_hides_nothing_else() {
+    let probe = "    livenessProbe:\n      httpGet:\n        port: 80\n        httpHeaders:\n        - {name: X-Api-Key, value: 847736291038}\n";
+    let told = told(&[(
+        "p.yaml",
+        &with_env(&format!(
+            "    - {{name: A, value: x}}\n{probe}    envFrom: [{{secretRef: {{name: s}}}}]\n"
+        )),
+    )]);
+    let expected = "p.yaml:14  AID028  send an object that its API can read: the value of a header is text, so write it in quotes\n\
+         p.yaml:15  AID012  ";
+    assert!(told.starts_with(expected) && !told.contains("847736"), "{told}");
+}
