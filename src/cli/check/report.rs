@@ -4,7 +4,7 @@ use super::input::{self, File, Input};
 use super::judge::SECRET;
 use super::masks::{self, Masks};
 use crate::manifest::{Lines, Node, Object};
-use perpro_core::decide::check::has_parameter;
+use perpro_core::decide::check::{has_parameter, may_hold_value};
 use perpro_core::decide::refusal::{Reason, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,6 +109,11 @@ impl<'a> Report<'a> {
             let is_unknown = matches!(reason, Reason::UnknownField { .. });
             let is_parameter = !is_literal && !is_unknown && has_parameter(value);
             let called = called(&object.node, &path);
+            let is_misspelled = is_unknown || matches!(reason, Reason::Unreadable { .. });
+            // What is no credential by its form may still be one.
+            let hidden = object.kind == SECRET
+                || called.is_some() && !is_literal
+                || is_misspelled && may_hold_value(&path);
             if is_literal {
                 let name = called.unwrap_or_default();
                 self.masks.add(&file.name, &file.text, value, name);
@@ -123,8 +128,7 @@ impl<'a> Report<'a> {
                 file: &file.name,
                 text: &file.text,
                 lines,
-                // What is no credential by its form may still be one.
-                hidden: object.kind == SECRET || called.is_some() && !is_literal,
+                hidden,
                 refusal: Refusal { path: path.join("."), reason },
                 warning: warning || is_parameter,
                 object: named.clone(),

@@ -14,6 +14,7 @@ use super::pod::AgentPod;
 use super::refusal::{Reason, Refusal};
 use super::rehearse::{named_identity, overwritten_account, placeholder, rehearse};
 use super::unreadable::is_value_of;
+pub use super::unreadable::may_hold_value;
 use crate::names;
 use jiff::Timestamp;
 use serde_json::Value;

@@ -143,9 +143,11 @@ pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
         // What that holds was looked at, in base64.
         return None;
     }
-    let begin =
-        if is_authorization(name) { text.iter().rposition(|b| *b == b' ').map_or(0, |i| i + 1) } else { 0 };
-    let secret = &text[begin..];
+    // A line break at its end, as a block of YAML has, or quotes make it no other secret.
+    let Range { start, end } = unwrapped(text);
+    let scheme = || text[start..end].iter().rposition(|b| *b == b' ').map_or(start, |i| start + i + 1);
+    let begin = if is_authorization(name) { scheme() } else { start };
+    let secret = &text[begin..end];
     let between = |b: &u8| b"-_.~+/=".contains(b);
     let parts = || secret.split(between);
     let no_word = |part: &[u8]| is_mixed(part) && has_digit_before_letter(part) || is_hexadecimal(part);
@@ -154,7 +156,15 @@ pub(super) fn named_secret(text: &[u8], name: &str) -> Option<Found> {
         && (is_authorization(name) || is_name_of_secret(name))
         && (is_uuid(secret) || parts().any(no_word) || is_scattered(parts()))
         && is_random(secret);
-    is_secret.then_some(("a secret, as its name says", begin..text.len()))
+    is_secret.then_some(("a secret, as its name says", begin..end))
+}
+
+/// What is left without blanks, quotes and the end of a statement at either end.
+fn unwrapped(text: &[u8]) -> Range<usize> {
+    let around = |b: &u8| b.is_ascii_whitespace() || b"\"'`;,".contains(b);
+    let start = text.iter().position(|b| !around(b)).unwrap_or(text.len());
+    let end = text.iter().rposition(|b| !around(b)).map_or(start, |last| last + 1);
+    start..end
 }
 
 /// The two headers of HTTP in which a client says who it is.

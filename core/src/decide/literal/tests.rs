@@ -252,6 +252,19 @@ fn what_is_called_a_secret_and_is_no_word_is_one(
     assert_eq!(found, if expected { vec![whole] } else { vec![] }, "{value}");
 }
 
+#[rstest]
+#[case::a_block_ends_in_a_line_break("", "\n")]
+#[case::blanks("\t ", " ")]
+#[case::quotes("\"", "\"")]
+#[case::a_statement("'", "';")]
+fn what_stands_around_a_secret_does_not_hide_it(#[case] before: &str, #[case] after: &str) {
+    let secret = "Xy12abCD34efGH56ij78Kq";
+    let value = format!("{before}{secret}{after}");
+    let found: Vec<_> = find(&value, "DB_PASSWORD").map(|l| value[l.secret].to_owned()).collect();
+    assert_eq!(found, [secret]);
+    assert_eq!(find(&value, "DB_NAME").count(), 0);
+}
+
 #[test]
 fn of_two_variables_of_one_name_the_one_is_told_that_has_it() {
     let env = json!([{"name": "T", "value": "x"}, {"name": "T", "value": format!("ghp_{}", an(36))}, {"name": "U"}]);
@@ -290,8 +303,7 @@ fn what_is_found_is_told_by_place_and_kind_in_every_container() {
 #[test]
 fn an_error_that_quotes_a_credential_shows_none() {
     let token = format!("ghp_{}", an(36));
-    let refusal =
-        AgentPod::parse(&json!({"spec": {"containers": [{"name": "a", "env": token}]}}).to_string());
+    let refusal = AgentPod::parse(&json!({"spec": {"containers": [token]}}).to_string());
     let text = refusal.unwrap_err().to_string();
     assert!(text.contains("invalid type: string \"***") && !text.contains(&token[4..]), "{text}");
 }

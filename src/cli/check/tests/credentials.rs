@@ -56,6 +56,24 @@ fn however_it_is_written_nothing_of_a_credential_is_shown(#[case] value: &str) {
     assert!(told.contains("AID012") && !told.contains(&token[12..]), "{told}");
 }
 
+#[rstest]
+#[case::as_compose_has_it("[\"DB_PASSWORD=SECRET\"]")]
+#[case::as_a_map("{DB_PASSWORD: SECRET}")]
+#[case::in_another_field("[{name: DB_PASSWORD, val: SECRET}]")]
+#[case::in_another_case("[{name: DB_PASSWORD, Value: SECRET}]")]
+#[case::instead_of_where_it_is_from("[{name: DB_PASSWORD, valueFrom: SECRET}]")]
+fn the_value_of_a_variable_is_not_shown_where_it_is_written_another_way(#[case] env: &str) {
+    const SECRET: &str = "Xy12abCD34efGH56ij78Kq";
+    let env = format!("        env: {}\n        envFrom:\n", env.replace("SECRET", SECRET));
+    let text = DEPLOYMENT.replace("        envFrom:\n", &env);
+    let told_as_text = told(&[("id.yaml", IDENTITY), ("d.yaml", &text)]);
+    assert!(["AID014", "AID028"].iter().any(|code| told_as_text.contains(code)), "{told_as_text}");
+    let input = input(&[("id.yaml", IDENTITY), ("d.yaml", &text)]);
+    let report = judge(&input, &Facts::default(), "default", None, now());
+    let programs = format!("{} {}", json::render(&report), sarif::render(&report));
+    assert!(!(told_as_text.clone() + &programs).contains(&SECRET[..8]), "{told_as_text}{programs}");
+}
+
 /// The same as JSON.
 fn yaml_on_one_line(text: &str) -> String {
     let manifest = crate::manifest::read(text.as_bytes());
