@@ -126,8 +126,15 @@ fn a_credential_in_the_text_of_a_pod_is_warned_of_and_refused_where_one_policy_s
         AgentPolicy::new("p", serde_json::from_value(spec).unwrap())
     };
     let identity = two_containers();
-    let mut stored = injected(&plain_pod(), &identity);
-    stored["spec"]["containers"][TOOL]["args"] = json!(["sh", "-c", "psql postgres://a:Kt7vq2m@db/x"]);
+    let with = |field: &str, value: Value| {
+        let mut stored = injected(&plain_pod(), &identity);
+        stored["spec"]["containers"][TOOL][field] = value;
+        stored
+    };
+    let stored = with("args", json!(["sh", "-c", "psql postgres://a:Kt7vq2m@db/x"]));
+    let headers = json!([{"name": "Authorization", "value": "Basic cHJvYmU6S3Q3dnEybQ=="}]);
+    let probed = with("livenessProbe", json!({"httpGet": {"port": 80, "httpHeaders": headers}}));
+    assert_eq!(codes(&refusals_among(&probed, &identity, &[], &[policy("Refuse")])), ["AID065"]);
     for (policies, expected) in [
         (vec![], vec![]),
         (vec![policy("Warn")], vec![]),

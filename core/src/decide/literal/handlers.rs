@@ -23,7 +23,8 @@ pub(super) fn texts<'a>(container: &ContainerView<'a>) -> Vec<Said<'a>> {
         for (i, text) in exec.and_then(|e| e.command.as_ref()).into_iter().flatten().enumerate() {
             said.push(Said { path: format!("{path}.exec.command[{i}]"), name: "", text, is_sent: false });
         }
-        let Some(HTTPGetAction { path: url, http_headers, host: _, port: _, scheme: _, .. }) = http else {
+        let Some(HTTPGetAction { path: url, http_headers, host: _, port: _, protocol: _, scheme: _ }) = http
+        else {
             return;
         };
         if let Some(text) = url {
