@@ -39,3 +39,27 @@ fn remove(object: &mut Value, key: &str) {
 fn what_perpro_wrote_on_a_pod_must_still_be_there(#[case] change: fn(&mut Value), #[case] expected: &[&str]) {
     assert_eq!(codes(&refused_when(change)), expected);
 }
+
+#[test]
+fn what_is_in_the_place_of_what_is_listed_is_told_where_it_stands() {
+    let told = refused_when(|pod| {
+        let empty = |name: &str| json!({"name": name, "emptyDir": {}});
+        pod["spec"]["volumes"] = ["data", "perpro-keys-agent", "perpro-token-agent"].map(empty).into();
+        let agent = &mut pod["spec"]["containers"][0];
+        // What is listed stands there no more, and others stand before it.
+        agent["env"] = json!([{"name": "A", "value": "x"}, {"name": "CRM", "value": "x"}, {"name": "LLM", "value": "x"},
+            {"name": "LLM", "value": "y"}]);
+        let mounts = agent["volumeMounts"].as_array_mut().unwrap();
+        mounts.insert(0, json!({"name": "data", "mountPath": "/data"}));
+    });
+    let places: Vec<_> = told.iter().filter_map(|told| Some(told.split_once(": ")?.0)).collect();
+    assert_eq!(
+        places,
+        [
+            "AID024 spec.containers[0].env[CRM]",
+            "AID025 spec.containers[0].volumeMounts[1]",
+            "AID024 spec.containers[0].env[2]",
+            "AID025 spec.containers[0].volumeMounts[2]",
+        ]
+    );
+}
