@@ -116,7 +116,8 @@ async fn who_ends_an_identity_is_told_how_many_pods_end_and_how_soon() {
     let (world, _) = running().await;
     let path = format!("{}?dryRun=All", world.path("perpro.dev/v1alpha1", "agentidentities/bot"));
     let past = json!({"spec": {"expiresAt": "2020-01-01T00:00:00Z"}});
-    let delete = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+    // With options in the body, those of the path count for nothing.
+    let delete = json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]});
     for (method, body, begin) in [
         ("PATCH", past, "spec.expiresAt: setting expiresAt of AgentIdentity \"bot\" to the past"),
         ("DELETE", delete, "metadata.name: deleting AgentIdentity \"bot\""),
