@@ -1,6 +1,6 @@
 //! Manifests: what `perpro check` reads of them is what everybody else does.
 
-use crate::manifest::{Manifest, read, templates};
+use crate::manifest::{Manifest, is_text, read, templates};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,8 +74,11 @@ fn same(ours: &[Value], theirs: &[Value]) -> bool {
 fn is_same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
-            ours.len() == theirs.len()
-                && ours.iter().all(|(k, v)| theirs.get(k).is_some_and(|theirs| is_same(v, theirs)))
+            // Names like `n` and 0777 are text to one dialect; the other takes them for false and 511, and calls them so.
+            let same = |(name, ours): (&String, &Value)| {
+                theirs.get(name).map_or_else(|| !is_text(name), |theirs| is_same(ours, theirs))
+            };
+            ours.len() == theirs.len() && ours.iter().all(same)
         }
         (Value::Array(ours), Value::Array(theirs)) => same(ours, theirs),
         // Of a block that the file ends in without a line break they disagree whether it has one.
