@@ -99,10 +99,11 @@ impl Suite {
     /// The crash tests mostly wait, so they run beside what needs other clusters.
     async fn stages(&self) -> Result<()> {
         use Stage::{
-            ApiNewest, ApiOldest, Build, Charts, Clippy, Cluster, Crash, Demo, Deny, Format, Go, Pods,
+            ApiNewest, ApiOldest, Build, Charts, Clippy, Cluster, Crash, Demo, Deny, Format, FuzzLock, Go,
+            Pods,
         };
         use Stage::{Shell, Uninstall, Unit};
-        for stage in [Format, Shell, Clippy, Deny] {
+        for stage in [Format, Shell, Clippy, Deny, FuzzLock] {
             self.stage(stage).await;
         }
         if !self.stage(Build).await {
