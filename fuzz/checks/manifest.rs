@@ -50,9 +50,13 @@ fn json(text: &str) -> Option<Vec<Value>> {
 }
 
 /// The objects of a YAML text as the library reads them that kubectl's was ported from. `None` where the two dialects
-/// differ: merges, tags, and lists that are opened.
+/// differ: merges, tags, lists that are opened, and where an anchor ends: to kubectl `&a: b` is a field without a name,
+/// which it refuses.
 fn yaml(text: &str) -> Option<Vec<Value>> {
-    if ["<<", "!", "List", "\u{feff}"].iter().any(|mark| text.contains(mark)) {
+    let ends = |anchor: &str| anchor.split_whitespace().next().is_some_and(|name| name.contains([':', '?']));
+    if ["<<", "!", "List", "\u{feff}"].iter().any(|mark| text.contains(mark))
+        || text.split('&').skip(1).any(ends)
+    {
         return None;
     }
     let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
