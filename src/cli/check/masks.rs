@@ -47,7 +47,7 @@ impl<'a> Masks<'a> {
     pub(super) fn add(&mut self, file: &'a str, text: &str, value: &str, name: &str) {
         let file = self.0.entry(file).or_default();
         let literals: Vec<_> = find(value, name).collect();
-        // Of two variables of one name, the path leads to the first.
+        // The decision found one where there is none here: what to mask is not known.
         file.hidden |= literals.is_empty();
         for piece in literals.iter().flat_map(|literal| pieces(value, literal)) {
             file.hidden |= !text.contains(piece);
