@@ -31,10 +31,11 @@ pub(crate) enum Power {
     Escalate,
     Bind,
     Impersonate,
+    ImpersonateUsers,
     MintTokens,
     NodeProxy,
     Approve,
-    Webhooks,
+    Admission,
     RunPods,
     ReadSecrets,
     Exec,
@@ -48,14 +49,15 @@ impl Power {
             Self::Everything => "does everything",
             Self::Escalate => "writes roles with more than it has (escalate)",
             Self::Bind => "binds roles that it does not have (bind)",
-            Self::Impersonate => "acts as others (impersonate)",
+            Self::Impersonate => "acts as accounts (impersonate)",
+            Self::ImpersonateUsers => "acts as users or nodes (impersonate)",
             Self::MintTokens => "takes tokens of any account (serviceaccounts/token)",
             Self::NodeProxy => "commands kubelets (nodes/proxy)",
             Self::Approve => "makes itself anybody by a certificate (approve signers)",
-            Self::Webhooks => "sees and changes every object by a webhook",
+            Self::Admission => "sees or changes every object by admission (webhooks, mutating policies)",
             Self::RunPods => "runs pods under any account",
             Self::ReadSecrets => "reads Secrets",
-            Self::Exec => "gets into pods (exec)",
+            Self::Exec => "gets into pods (exec, attach, portforward, proxy)",
             Self::ChangeImages => "changes the images of pods",
         }
     }
@@ -67,7 +69,7 @@ impl Power {
 
     /// Whether it is nothing in a single namespace.
     fn cluster_only(self) -> bool {
-        matches!(self, Self::NodeProxy | Self::Approve | Self::Webhooks)
+        matches!(self, Self::ImpersonateUsers | Self::NodeProxy | Self::Approve | Self::Admission)
     }
 }
 
@@ -85,10 +87,36 @@ pub(super) struct Role {
 }
 
 /// Groups that only ask who somebody is and what they may.
-const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
+const QUESTIONS: [&str; 2] = [AUTHENTICATION, "authorization.k8s.io"];
+const AUTHENTICATION: &str = "authentication.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const CERTIFICATES: &str = "certificates.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
+
+/// Whoever writes one of these changes what others write, or is sent it. A validating webhook changes nothing, but is sent
+/// Secrets, and with each TokenReview the token of an account, which may be anybody's; a validating policy sends nothing. A
+/// policy or a binding alone does nothing, but its other half may be there already.
+const MEDDLERS: [&str; 4] = [
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+];
+/// What is answered with Secrets as they were: an empty patch is, and so are a deletion that has to wait and one of many.
+/// An update is answered with what was sent.
+const SHOW_SECRETS: [&str; 6] = ["get", "list", "watch", "patch", "delete", "deletecollection"];
+/// Ways into pods by a connection: exec, attach and portforward are opened by the first two verbs, and what is proxied has
+/// the verb of its method.
+const OPEN: [&str; 5] = ["get", "create", "update", "patch", "delete"];
+const DOORS: [&str; 5] = ["pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"];
+/// Impersonation of users and nodes under a constraint (KEP-5284, `k8s.io/apiserver/pkg/endpoints/filters/impersonation`).
+/// For which requests, `impersonate-on:MODE:VERB` says, maybe in another role. That is not weighed: a single verb is enough
+/// as somebody who may bind roles.
+const CONSTRAINED: [(&str, &str); 3] = [
+    ("impersonate:user-info", "users"),
+    ("impersonate:arbitrary-node", "nodes"),
+    ("impersonate:associated-node", "nodes"),
+];
 
 /// A rule, as it is stored.
 struct Rule {
@@ -138,20 +166,23 @@ impl Rule {
             (Power::Bind, self.covers_any(&["bind"], RBAC, &["roles", "clusterroles"])),
             (
                 Power::Impersonate,
-                self.covers_any(&["impersonate"], "", &["users", "groups", "serviceaccounts"]),
+                self.covers("impersonate", "", "serviceaccounts")
+                    || self.covers("impersonate:serviceaccount", AUTHENTICATION, "serviceaccounts"),
+            ),
+            (
+                Power::ImpersonateUsers,
+                self.covers_any(&["impersonate"], "", &["users", "groups"])
+                    || CONSTRAINED.iter().any(|(verb, whom)| self.covers(verb, AUTHENTICATION, whom)),
             ),
             (Power::MintTokens, self.covers("create", "", "serviceaccounts/token")),
             (Power::NodeProxy, self.covers_any(&["get", "create"], "", &["nodes/proxy"])),
             (Power::Approve, unnamed && self.covers("approve", CERTIFICATES, "signers")),
-            (
-                Power::Webhooks,
-                self.covers_any(&writes, ADMISSION, &["mutatingwebhookconfigurations"]) && unnamed,
-            ),
+            (Power::Admission, unnamed && self.covers_any(&writes, ADMISSION, &MEDDLERS)),
             (Power::RunPods, runs),
-            (Power::ReadSecrets, self.covers_any(&["get", "list", "watch"], "", &["secrets"])),
+            (Power::ReadSecrets, self.covers_any(&SHOW_SECRETS, "", &["secrets"])),
             (
                 Power::Exec,
-                self.covers_any(&["get", "create"], "", &["pods/exec", "pods/attach"])
+                self.covers_any(&OPEN, "", &DOORS)
                     || self.covers_any(&["update", "patch"], "", &["pods/ephemeralcontainers"]),
             ),
             // Of a pod that runs the image alone can be changed: to another program, with all that the pod has.
@@ -209,7 +240,8 @@ impl Role {
             }
             role.wildcard = role.wildcard.take().or_else(|| rule.wildcard());
             role.wide |= rule.is_wide();
-            role.any |= rule.groups.iter().any(|g| !QUESTIONS.contains(&g.as_str()));
+            role.any |=
+                !rule.powers().is_empty() || rule.groups.iter().any(|g| !QUESTIONS.contains(&g.as_str()));
         }
         role.powers.sort();
         role

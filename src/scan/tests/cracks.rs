@@ -65,12 +65,15 @@ fn the_default_account_is_shared_as_soon_as_somebody_holds_its_token() {
 #[case::a_wildcard(json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}]), "* on configmaps")]
 #[case::a_wild_subresource(json!([{"apiGroups": ["apps"], "resources": ["*/scale"], "verbs": ["get"]}]), "get on */scale.apps")]
 #[case::secrets(json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]), "reads Secrets")]
+#[case::secrets_by_a_patch(json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch"]}]), "reads Secrets")]
 #[case::escalate(json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["escalate"]}]), "(escalate)")]
 #[case::bind(json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"]}]), "(bind)")]
 #[case::impersonate(json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}]), "(impersonate)")]
+#[case::impersonate_under_a_constraint(json!([{"apiGroups": ["authentication.k8s.io"], "resources": ["serviceaccounts"], "verbs": ["impersonate:serviceaccount"]}]), "(impersonate)")]
 #[case::tokens(json!([{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}]), "serviceaccounts/token")]
 #[case::images(json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "update"]}]), "changes the images of pods")]
-#[case::exec(json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}]), "(exec)")]
+#[case::exec(json!([{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}]), "gets into pods")]
+#[case::proxy(json!([{"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]}]), "gets into pods")]
 #[case::pods(json!([{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]), "runs pods")]
 fn a_role_is_too_wide_wherever_it_is_bound(#[case] rules: Value, #[case] said: &str) {
     for namespace in ["", "ns"] {
@@ -89,7 +92,7 @@ fn a_role_is_too_wide_wherever_it_is_bound(#[case] rules: Value, #[case] said: &
 #[rstest]
 #[case::a_task(json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]))]
 #[case::one_secret(json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["own"], "verbs": ["get"]}]))]
-#[case::writing_secrets_blindly(json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]))]
+#[case::writing_secrets_blindly(json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "update"]}]))]
 #[case::a_name_that_no_create_has(json!([{"apiGroups": [""], "resources": ["pods"], "resourceNames": ["p"], "verbs": ["create"]}]))]
 #[case::secrets_of_another_group(json!([{"apiGroups": ["acme.example"], "resources": ["secrets"], "verbs": ["get"]}]))]
 #[case::urls(json!([{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]))]
@@ -262,4 +265,15 @@ fn others_are_counted_beside_agents_and_kubernetes_itself_is_not() {
         .pod(json!({"metadata": {"name": "mcp", "namespace": "kube-system"}, "spec": {"shareProcessNamespace": true}}))
         .row(Crack::BroadKeys);
     assert_eq!((row.agents, row.workloads, row.findings.len()), (0, Some(1), 0));
+}
+
+#[test]
+fn to_impersonate_is_more_than_to_ask_who_somebody_is() {
+    let rules = |resource: &str, verb: &str| json!([{"apiGroups": ["authentication.k8s.io"], "resources": [resource], "verbs": [verb]}]);
+    let standing = |rules: Value| {
+        let scene = Scene::default().agent("a", unasked("x")).bound("", rules, account("x"));
+        scene.agents_with(Crack::NoDelegation)
+    };
+    assert_eq!(standing(rules("users", "impersonate:user-info")), 1);
+    assert_eq!(standing(rules("tokenreviews", "create")), 0);
 }
