@@ -146,6 +146,7 @@ mod tests {
             claimed: power == Power::Live,
             status: status.into(),
             waiting: None,
+            stale_since: None,
             node: Some("node".into()),
             created: None,
             owner: None,

@@ -29,6 +29,8 @@ pub(super) struct Instance {
     pub(super) status: String,
     /// Why a container does not run, in the kubelet's words, of a pod that could.
     pub(super) waiting: Option<String>,
+    /// Since when it holds a Secret key or a token that its identity lists no more, as marked on the account.
+    pub(super) stale_since: Option<String>,
     pub(super) node: Option<String>,
     pub(super) created: Option<Timestamp>,
     /// As stamped on the account.
@@ -120,6 +122,7 @@ fn instance(pod: &Pod, account: String, stored: Option<&PartialObjectMeta<Servic
         claimed,
         status,
         waiting,
+        stale_since: annotation(names::STALE_SINCE),
         node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
         created: pod.creation_timestamp().map(|t| t.0),
         owner: annotation(names::OWNER),

@@ -91,7 +91,14 @@ fn table(instances: &[Instance], everywhere: bool, wide: bool, now: Timestamp) -
     }
     let mut text = table.render();
     for i in instances {
-        if let Some(why) = &i.waiting {
+        let stale = i.stale_since.as_ref().map(|since| {
+            format!(
+                "since {since} it holds what AgentIdentity \"{}\" lists no more, and ends staleSeconds (900, if no \
+                 AgentPolicy says otherwise) after that: restart its workload to have new pods first",
+                i.identity
+            )
+        });
+        for why in i.waiting.iter().chain(&stale) {
             let namespace = if everywhere { format!("{}/", i.namespace) } else { String::new() };
             text += &clean(&format!("{namespace}{}: {why}", i.pod));
             text.push('\n');
@@ -117,6 +124,7 @@ mod tests {
             claimed: true,
             status: "Running".into(),
             waiting: None,
+            stale_since: None,
             node: None,
             created: Timestamp::from_second(100).ok(),
             owner: Some("User:jane".into()),
@@ -137,8 +145,12 @@ mod tests {
             "container \"agent\": CreateContainerConfigError: couldn't find key x in Secret support/y\n";
         let waits =
             Instance { status: "CreateContainerConfigError".into(), waiting: Some(why.into()), ..instance };
-        let told = table(&[waits], true, false, now);
+        let told = table(std::slice::from_ref(&waits), true, false, now);
         let last = "support/bot-1: container \"agent\": CreateContainerConfigError: couldn't find key x in Secret support/y\\n";
         assert_eq!(told.lines().last(), Some(last));
+        let stale = Instance { stale_since: Some("2026-01-01T00:00:00Z".into()), ..waits };
+        let told = table(&[stale], false, false, now);
+        let begin = "bot-1: since 2026-01-01T00:00:00Z it holds what AgentIdentity \"bot\" lists no more";
+        assert!(told.lines().count() == 4 && told.lines().last().unwrap().starts_with(begin), "{told}");
     }
 }

@@ -50,7 +50,13 @@ impl Controller {
         let done = match step {
             Step::Claim { account, pod } => return self.claim(key, world, &account, &pod).await,
             Step::Reject { pod, refusal } => return self.reject(key, world, &pod, &[refusal]).await,
-            Step::MarkStale { account, since } => cluster.mark_stale(namespace, &account, since).await?,
+            Step::MarkStale { account, since } => {
+                let done = cluster.mark_stale(namespace, &account, since).await?;
+                if done && since.is_some() {
+                    self.tell_of_stale(key, world, &account).await;
+                }
+                done
+            }
             Step::Bind { account, pod } => {
                 let Some(identity) = &world.identity else { return Ok(STOPPED) };
                 return once(&self.bound, account.clone(), cluster.bind(identity, &account, &pod)).await;
@@ -167,6 +173,19 @@ impl Controller {
                 "gated pod can't start"
             );
         }
+    }
+
+    /// Tells who looks at the identity that a pod of it will end, while there is time to make new ones.
+    async fn tell_of_stale(&self, key: &Key, world: &World, account: &Account) {
+        let (Some(identity), Some(claim)) = (&world.identity, &account.claim) else { return };
+        let text = format!(
+            "pod \"{}\" holds a Secret key or a token that this AgentIdentity lists no more, and ends in {} s \
+             (staleSeconds): restart its workload to have new pods first; \"perpro instances {}\" shows all such pods",
+            claim.pod_name,
+            world.ceiling(key).stale_seconds(),
+            identity.name
+        );
+        self.tell_identity(key, identity, "PodStale", "PodStale", &text).await;
     }
 
     /// Tells who looks at the identity that its Role can't be written.

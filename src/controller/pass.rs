@@ -225,7 +225,7 @@ impl World {
         (!over).then(|| (author, grant::unanswered(identity)))
     }
 
-    fn ceiling(&self, key: &Key) -> Ceiling<'_> {
+    pub(super) fn ceiling(&self, key: &Key) -> Ceiling<'_> {
         Ceiling::of(&key.namespace, self.policies.iter().map(AsRef::as_ref))
     }
 

@@ -5,8 +5,8 @@
 //! every list that holds it unreadable, and so stop us for everybody. Nobody here needs them, so
 //! they are passed over, which serde_json does without recursion.
 //!
-//! Nor is the status of a pod read, but for its phase: it is full of times, of which Go stores later
-//! ones than our types can say.
+//! Nor is the status of a pod read, but for its phase and what its containers wait for: it is full of times, of which Go
+//! stores later ones than our types can say.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, ObjectList, ObjectMeta, PartialObjectMeta, Request};
@@ -48,7 +48,7 @@ impl<'de, K: DeserializeOwned + 'static> Deserialize<'de> for Lean<K> {
         if TypeId::of::<K>() == TypeId::of::<Pod>()
             && let Some(status) = object.get_mut("status").and_then(Value::as_object_mut)
         {
-            status.retain(|field, _| field == "phase");
+            trim_status(status);
         }
         let named = |field: &str| object["metadata"][field].as_str();
         // One among thousands of a list: whoever reads the error is to find it.
@@ -57,6 +57,22 @@ impl<'de, K: DeserializeOwned + 'static> Deserialize<'de> for Lean<K> {
         K::deserialize(object)
             .map(Self)
             .map_err(|e| D::Error::custom(format!("\"{name}\" can't be read: {e}")))
+    }
+}
+
+/// Leaves what holds no time.
+fn trim_status(status: &mut Map<String, Value>) {
+    const CONTAINERS: [&str; 2] = ["initContainerStatuses", "containerStatuses"];
+    const REQUIRED: [&str; 5] = ["name", "image", "imageID", "ready", "restartCount"];
+    status.retain(|field, _| field == "phase" || CONTAINERS.contains(&field.as_str()));
+    for list in CONTAINERS {
+        for container in status.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(container) = container.as_object_mut() else { continue };
+            container.retain(|field, _| field == "state" || REQUIRED.contains(&field.as_str()));
+            if let Some(state) = container.get_mut("state").and_then(Value::as_object_mut) {
+                state.retain(|field, _| field == "waiting");
+            }
+        }
     }
 }
 
@@ -181,6 +197,25 @@ mod tests {
             WatchEvent::Modified(_)
         ));
         serde_json::from_str(&object).unwrap()
+    }
+
+    #[test]
+    fn of_containers_is_read_what_they_wait_for_and_no_time() {
+        let state = |name: &str, state: serde_json::Value| {
+            json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 1, "state": state,
+                "lastState": {"terminated": {"exitCode": 1, "finishedAt": "9999-12-31T23:59:59Z"}}})
+        };
+        let waiting =
+            json!({"waiting": {"reason": "CreateContainerConfigError", "message": "couldn't find key x"}});
+        let running = json!({"running": {"startedAt": "9999-12-31T23:59:59Z"}});
+        let pod = json!({"metadata": {"name": "n"}, "status": {"phase": "Pending",
+            "initContainerStatuses": [state("first", running)], "containerStatuses": [state("agent", waiting)]}});
+        let status = serde_json::from_value::<Lean<Pod>>(pod).unwrap().0.status.unwrap();
+        let of =
+            |list: Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| list.unwrap().remove(0).state;
+        assert_eq!(of(status.init_container_statuses), Some(Default::default()));
+        let said = of(status.container_statuses).unwrap().waiting.unwrap();
+        assert_eq!(said.message.as_deref(), Some("couldn't find key x"));
     }
 
     #[test]

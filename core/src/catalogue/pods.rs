@@ -233,10 +233,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         code: "AID028",
         title: "The object is none that its API can read",
         why: "What can't be read can't be judged.",
-        fix: "Read the error in the message; the field that it names has the wrong type.",
+        fix: "Read the error in the message: the field that it names has another type, or is missing. An AgentIdentity has at least owner (kind and name), expiresAt and justification.",
         from: POD,
         example: Example::None(
-            "An API server refuses such a pod itself; only one newer than perpro can show this.",
+            "An API server refuses such an object itself: perpro check says it of manifests, the webhook only where an API server is newer than perpro.",
         ),
     },
     Entry {

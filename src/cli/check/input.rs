@@ -135,6 +135,8 @@ impl Found {
     fn search(&mut self, path: &Path, named: bool) {
         let real = match path.canonicalize() {
             Ok(real) => real,
+            // What a shell hands over, `<(helm template ...)`, has no other name.
+            Err(_) if named && path.exists() => return self.files.push(path.to_owned()),
             Err(error) if named => return self.problems.push((path.to_owned(), error)),
             // A link that leads nowhere, in a folder of many things.
             Err(_) => return,

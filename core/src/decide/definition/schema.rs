@@ -20,7 +20,9 @@ pub(super) fn walk(schema: &JSONSchemaProps, value: &Value, path: &str, found: &
         _ => true,
     };
     if !fits {
-        found.push(unreadable(path, &format!("it must be {}", article(wanted))));
+        let required = schema.required.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let with = if required.is_empty() { String::new() } else { format!(" with {required}") };
+        found.push(unreadable(path, &format!("it must be {}{with}", article(wanted))));
         return;
     }
     match value {

@@ -58,7 +58,7 @@ impl fmt::Display for Reason {
                 write!(f, "extend spec.expiresAt of AgentIdentity \"{identity}\": it expired at {at}")
             }
             Self::Suspended { identity } => {
-                write!(f, "set spec.suspended of AgentIdentity \"{identity}\" to false to start its pods: it is suspended")
+                write!(f, "ask who suspended AgentIdentity \"{identity}\" and why: its pods start when spec.suspended is false again")
             }
             Self::RotationOverdue { secret, identity, at } => write!(
                 f,

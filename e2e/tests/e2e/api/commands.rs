@@ -45,6 +45,16 @@ async fn instances_are_listed_with_their_accounts_and_their_power() {
     assert_eq!(ours[0]["owner"], json!("User:jane@example.com"));
     assert_eq!(ours[0]["expiresAt"], json!("2036-01-01T00:00:00Z"));
 
+    // As a kubelet says it; there is none here.
+    let waiting =
+        json!({"waiting": {"reason": "CreateContainerConfigError", "message": "couldn't find key x"}});
+    let agent = json!({"name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
+    let status = json!({"status": {"containerStatuses": [agent]}});
+    world.pods().patch_status("pod", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    let said = world.perpro(&["instances", "-n", namespace]).await;
+    let why = "pod: container \"agent\": CreateContainerConfigError: couldn't find key x";
+    assert_eq!(said.out.lines().last(), Some(why), "{said:?}");
+
     world.identity("idle", json!({"secrets": null, "containers": null})).await;
     let said = world.perpro(&["instances", "idle", "-n", namespace]).await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");

@@ -1,6 +1,7 @@
 //! The end of power: each way in which it is over.
 
 use super::actors::Actor;
+use super::warnings::events_of;
 use crate::common::{World, account_of, agent, uid, when};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -251,6 +252,18 @@ async fn a_running_pod_keeps_what_is_listed_no_more_only_for_a_while() {
     world.patch_identity("bot", containers(json!([]))).await;
     world.eventually("the account should say so", async || when(stale().await, "it does not")).await;
     assert!(world.may(&account, "get", "configmaps").await, "it runs on");
+    world
+        .eventually("an Event should say that it will end", async || {
+            let events = events_of(&world, "bot").await;
+            let told = |(_, text): &(String, String)| {
+                text.starts_with("pod \"pod\" holds") && text.contains("ends in 3600 s")
+            };
+            when(events.iter().any(told), &format!("{events:?}"))
+        })
+        .await;
+    let said = world.perpro(&["instances", "bot", "-n", &world.namespace]).await;
+    let last = said.out.lines().last().unwrap_or_default();
+    assert!(last.starts_with("pod: since ") && last.contains("lists no more"), "{said:?}");
 
     let key = json!({"secret": "crm", "key": "key", "env": "CRM_KEY", "path": "crm/key"});
     world.patch_identity("bot", containers(json!([key]))).await;

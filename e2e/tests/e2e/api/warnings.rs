@@ -279,7 +279,7 @@ async fn a_pod_without_identity_is_told_to_who_makes_it_and_to_the_audit_log_and
 }
 
 /// The reasons of Events about an identity, with the beginning of their notes.
-async fn events_of(world: &World, identity: &str) -> Vec<(String, String)> {
+pub async fn events_of(world: &World, identity: &str) -> Vec<(String, String)> {
     let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace);
     let about = format!("involvedObject.kind=AgentIdentity,involvedObject.name={identity}");
     let found = events.list(&ListParams::default().fields(&about)).await.unwrap().items;
@@ -307,7 +307,7 @@ async fn an_identity_is_told_of_its_own_end_once_and_of_nothing_while_all_is_wel
     world.identity("second", second).await;
     world.patch_identity("bot", json!({"suspended": true})).await;
     for (identity, reason, begin) in [
-        ("bot", "Suspended", "AID006: set spec.suspended"),
+        ("bot", "Suspended", "AID006: ask who suspended AgentIdentity"),
         ("second", "SecretShared", "AID022: give AgentIdentity"),
     ] {
         world.condition(identity, "Ready", "False", reason).await;

@@ -2,6 +2,8 @@
 
 use super::*;
 use serde_json::Value;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 
 #[test]
 fn a_program_is_told_the_same() {
@@ -80,4 +82,16 @@ fn no_two_findings_have_one_fingerprint() {
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     let fingerprints: BTreeSet<_> = results.iter().map(|r| r["partialFingerprints"].to_string()).collect();
     assert_eq!((results.len(), fingerprints.len()), (3, 3));
+}
+
+#[test]
+fn a_pipe_of_the_shell_is_read() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(DEPLOYMENT.as_bytes()).unwrap();
+    drop(writer);
+    // As bash names what `<(helm template ...)` writes.
+    let name = format!("/dev/fd/{}", reader.as_raw_fd());
+    let input = Input::read(&[name.clone().into()], &[]);
+    assert_eq!((input.files.len(), input.files[0].name.as_str()), (1, name.as_str()));
+    assert!(input.files[0].text == DEPLOYMENT && input.files[0].manifest.problems.is_empty());
 }
