@@ -161,11 +161,12 @@ impl Servers {
         let (agents, pods) = (api::pods(GOVERNED), api::pods(CAREFUL));
         for nth in 0..IN_A_ROUND {
             let name = format!("pod-{round}-{nth}");
+            // What controllers and schedulers do about a pod is not part of the next one's admission.
             floor.push(self.without.timed_create(&pods, &objects::pod(&name)).await?);
+            looked_at(&self.without, &format!("{pods}/{name}")).await?;
             let agent = objects::agent(&name, objects::IDENTITY, SIZES[0]);
             ours.push(self.with.timed_create(&agents, &agent).await?);
-            // The controller's work for this pod is not part of the next one's admission.
-            released(&self.with, &format!("{agents}/{name}")).await?;
+            looked_at(&self.with, &format!("{agents}/{name}")).await?;
         }
         self.without.delete(&pods).await?;
         self.with.delete(&agents).await?;
@@ -174,14 +175,20 @@ impl Servers {
     }
 }
 
-/// Waits until a pod has lost its gate.
-async fn released(api: &ApiServer, pod: &str) -> Result<()> {
-    wait::until("the agent should be released", crate::SOON, async || match api.get(pod).await {
-        Ok(pod) if pod["spec"]["schedulingGates"].is_null() => wait::ready(()),
-        Ok(_) => wait::not_yet("it is gated"),
+/// Waits until a pod has lost its gate, if it had one, and the scheduler has found no node for it: there is none.
+async fn looked_at(api: &ApiServer, pod: &str) -> Result<()> {
+    wait::until("the scheduler should look at the pod", crate::SOON, async || match api.get(pod).await {
+        Ok(pod) if is_unschedulable(&pod) => wait::ready(()),
+        Ok(pod) => wait::not_yet(pod["status"].to_string()),
         Err(error) => Probe::Break(Err(error)),
     })
     .await
+}
+
+fn is_unschedulable(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions
+        .is_some_and(|c| c.iter().any(|c| c["type"] == "PodScheduled" && c["reason"] == "Unschedulable"))
 }
 
 /// Creates the policies, binds them in one namespace, and waits until each refuses.
