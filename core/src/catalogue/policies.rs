@@ -71,7 +71,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "An account of perpro or of an agent writes what it never writes",
         why: "RBAC says which kinds perpro's processes may write, this policy which shapes. It makes a stolen token of theirs good for nothing else, and an agent's account good only with the token of its own pod.",
         fix: "If you impersonate such an account, write as yourself. If it stands in perpro's log, chart and image are of different versions. If neither, somebody has the token: delete the pod that it belongs to.",
-        from: &[Source::Policy("perpro-own-writes"), Source::Policy("perpro-roles")],
+        from: &[Source::Policy("perpro-own-writes")],
         example: Example::None("It depends on who asks."),
     },
     Entry {
