@@ -247,6 +247,8 @@ pub struct PodFacts {
     pub name: String,
     /// `metadata.uid`.
     pub uid: String,
+    /// `metadata.creationTimestamp`.
+    pub created: Timestamp,
     /// UID of the identity that it was admitted under.
     pub identity_uid: Option<String>,
     /// `spec.serviceAccountName`.

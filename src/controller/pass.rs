@@ -51,9 +51,9 @@ pub(super) struct World {
     pub(super) identity: Option<Identity>,
     owners: Arc<SecretOwners>,
     policies: Vec<Arc<AgentPolicy>>,
-    pods: Vec<PodFacts>,
-    accounts: Vec<Account>,
-    bindings: Vec<Binding>,
+    pods: Vec<Arc<PodFacts>>,
+    accounts: Vec<Arc<Account>>,
+    bindings: Vec<Arc<Binding>>,
     now: Timestamp,
 }
 
@@ -182,9 +182,9 @@ impl Controller {
             identity: world.identity.as_ref(),
             ceiling: &world.ceiling(key),
             role: role.as_deref(),
-            pods: &world.pods,
-            accounts: &world.accounts,
-            bindings: &world.bindings,
+            pods: world.pods.iter().map(AsRef::as_ref).collect(),
+            accounts: world.accounts.iter().map(AsRef::as_ref).collect(),
+            bindings: world.bindings.iter().map(AsRef::as_ref).collect(),
         };
         lifecycle::plan(&observed, world.now)
     }

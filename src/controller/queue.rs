@@ -11,6 +11,9 @@ use tokio_util::time::{DelayQueue, delay_queue};
 /// Most passes at once that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
 /// are many must not keep a revocation waiting.
 const NAMESPACES: usize = 2;
+/// How long after news a pass begins. News come in company (an account and its pod, the echoes of our own writes), and
+/// a pass for each would look at the same things again.
+const SETTLE: Duration = Duration::from_millis(10);
 /// First and longest pause after a pass that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -52,6 +55,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Something of `key` changed.
+    pub(super) fn touch(&mut self, key: About) {
+        self.at(key, SETTLE);
+    }
+
     /// Looks at `key` after `wait`, or earlier if that was said before.
     pub(super) fn at(&mut self, key: About, wait: Duration) {
         if self.running.contains(&key) {
@@ -131,7 +139,7 @@ impl Queue {
     fn end(&mut self, key: About, wait: Option<Duration>) {
         self.running.remove(&key);
         let touched = self.touched_meanwhile.remove(&key);
-        if let Some(wait) = if touched { Some(Duration::ZERO) } else { wait } {
+        if let Some(wait) = if touched { Some(SETTLE) } else { wait } {
             self.at(key, wait);
         }
     }
@@ -211,10 +219,26 @@ mod tests {
         assert_eq!(queue.depth(), 1);
         assert_eq!(queue.begin(), Some(key()));
         assert_eq!((queue.depth(), queue.begin()), (0, None));
-        queue.at(key(), Duration::ZERO);
+        queue.touch(key());
         assert_eq!((waits(&queue), queue.depth()), (None, 1), "not while it runs");
         queue.finish(key(), Some(RESYNC));
-        assert_eq!((waits(&queue), queue.depth()), (Some(0), 1));
+        assert_eq!(waits(&queue), Some(0));
+    }
+
+    #[tokio::test]
+    async fn news_that_come_together_are_looked_at_once_and_soon() {
+        let mut queue = Queue::default();
+        for _ in 0..3 {
+            queue.touch(key());
+        }
+        assert_eq!(queue.begin(), None);
+        queue.comes_due().await.unwrap();
+        assert_eq!((queue.begin(), queue.begin()), (Some(key()), None));
+        queue.finish(key(), None);
+        // What is due at once does not wait for the company of news, nor is it looked at twice.
+        queue.touch(key());
+        queue.at(key(), Duration::ZERO);
+        assert_eq!((queue.begin(), queue.later.len()), (Some(key()), 0));
     }
 
     #[tokio::test]
@@ -224,10 +248,13 @@ mod tests {
             queue.at(key(), Duration::ZERO);
             assert_eq!(queue.begin(), Some(key()));
             if touched {
-                queue.at(key(), Duration::ZERO);
+                queue.touch(key());
             }
             queue.finish(key(), None);
             assert_eq!(waits(&queue), waits_then);
+            queue.at(key(), Duration::ZERO);
+            assert_eq!(queue.begin(), Some(key()));
+            queue.finish(key(), None);
         }
         assert!(queue.waiting.is_empty() && queue.later.is_empty() && queue.running.is_empty());
         assert!(queue.failures.is_empty() && queue.identities.lanes.is_empty());

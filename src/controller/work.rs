@@ -67,9 +67,9 @@ pub(super) async fn work(
                         }
                         Touched::Everything => (controller.keys().into_iter().collect(), None),
                     };
-                    keys.into_iter().for_each(|key| queue.at(About::Identity(key), Duration::ZERO));
+                    keys.into_iter().for_each(|key| queue.touch(About::Identity(key)));
                     if let Some(namespace) = namespace.filter(|n| controller.minds(n)) {
-                        queue.at(About::Namespace(namespace), Duration::ZERO);
+                        queue.touch(About::Namespace(namespace));
                     }
                 }
             },
@@ -138,7 +138,7 @@ mod tests {
             |identity: &str| json!({names::IDENTITY_LABEL: identity, names::MANAGED_BY: names::MANAGER});
         let of = |identity: &str, name: &str| {
             json!([{"metadata": {"name": name, "namespace": "ns", "uid": "u", "resourceVersion": "1",
-                "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels(identity)}}])
+                "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels(identity)}, "spec": {"containers": []}}])
         };
         let items: Value = match request.uri().path().rsplit('/').next().unwrap_or_default() {
             "agentidentities" => of("", "there"),

@@ -1,14 +1,11 @@
 //! What the watches see, as numbers: brought up to date whenever somebody reads the metrics.
 
-use super::{Instances, Snapshot, convert};
+use super::{Instances, Key, Snapshot};
 use crate::runtime::metrics::METRICS;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Resource, ResourceExt};
 use perpro_core::api::{AgentIdentity, AgentPolicy};
 use perpro_core::decide::ceiling::Ceiling;
-use perpro_core::model::{Identity, IdentityEnd};
-use perpro_core::names;
+use perpro_core::model::{Account, Identity, IdentityEnd, PodFacts};
 use std::sync::Arc;
 
 /// States of an identity, by what ended it.
@@ -28,13 +25,10 @@ impl Snapshot {
         for state in IDENTITY_STATES {
             METRICS.identities.set([state], count(&states, state));
         }
-        let accounts = self.accounts.state();
-        let unclaimed = accounts.iter().filter(|a| {
-            a.labels().get(names::MANAGED_BY).is_some_and(|m| m == names::MANAGER)
-                && a.metadata.deletion_timestamp.is_none()
-                && !a.annotations().contains_key(names::CLAIMED_BY_UID)
-        });
-        let ages: Vec<_> = unclaimed.filter_map(|a| age(a.as_ref(), now)).collect();
+        let accounts = self.accounts.all(None);
+        let unclaimed = |a: &&Arc<Account>| !a.deleting && a.claim.is_none();
+        let unclaimed = accounts.iter().flat_map(|(_, accounts)| accounts).filter(unclaimed);
+        let ages: Vec<_> = unclaimed.map(|a| age(a.created, now)).collect();
         METRICS.unclaimed_accounts.set([], ages.len() as f64);
         METRICS.oldest_unclaimed_account.set([], oldest(&ages));
     }
@@ -44,14 +38,14 @@ impl Instances {
     /// Counts agent pods.
     pub(crate) fn census(&self) {
         let now = Timestamp::now();
-        let pods = self.pods.state();
-        let ours: Vec<_> = pods.iter().filter_map(|p| Some((p, instance_state(p)?))).collect();
-        let states: Vec<_> = ours.iter().map(|(_, state)| *state).collect();
+        let pods = self.pods.all(None);
+        let ours = states(&pods);
+        let names: Vec<_> = ours.iter().map(|(_, state)| *state).collect();
         for state in INSTANCE_STATES {
-            METRICS.instances.set([state], count(&states, state));
+            METRICS.instances.set([state], count(&names, state));
         }
         let gated = ours.iter().filter(|(_, state)| *state == "gated");
-        let ages: Vec<_> = gated.filter_map(|(p, _)| age(p.as_ref(), now)).collect();
+        let ages: Vec<_> = gated.map(|(pod, _)| age(pod.created, now)).collect();
         METRICS.oldest_gated_pod.set([], oldest(&ages));
     }
 }
@@ -66,11 +60,15 @@ fn identity_state(object: &AgentIdentity, policies: &[Arc<AgentPolicy>], now: Ti
     }
 }
 
+/// Those of these pods that are instances, and where they are on their way.
+fn states(pods: &[(Key, Vec<Arc<PodFacts>>)]) -> Vec<(&PodFacts, &'static str)> {
+    let all = pods.iter().flat_map(|(key, pods)| pods.iter().map(move |pod| (key, pod)));
+    all.filter_map(|(key, pod)| Some((pod.as_ref(), instance_state(key, pod)?))).collect()
+}
+
 /// `None` for a pod that wears the label and runs under an account that perpro did not mint.
-pub(super) fn instance_state(pod: &Pod) -> Option<&'static str> {
-    let identity = pod.labels().get(names::IDENTITY_LABEL)?;
-    let facts = convert::pod_facts(pod).filter(|p| p.is_instance_of(identity))?;
-    Some(match (facts.finished, facts.deletion.is_some(), facts.gated) {
+fn instance_state(key: &Key, pod: &PodFacts) -> Option<&'static str> {
+    pod.is_instance_of(&key.identity).then_some(match (pod.finished, pod.deletion.is_some(), pod.gated) {
         (true, _, _) => "finished",
         (_, true, _) => "ending",
         (_, _, true) => "gated",
@@ -80,15 +78,15 @@ pub(super) fn instance_state(pod: &Pod) -> Option<&'static str> {
 
 /// How many of these pods are instances that neither finished nor were told to end, and how many of them wait at their
 /// gate.
-pub(super) fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> (usize, usize) {
-    let states: Vec<_> = pods.filter_map(instance_state).collect();
-    let count = |state: &str| states.iter().filter(|s| **s == state).count();
+pub(super) fn live(pods: &[(Key, Vec<Arc<PodFacts>>)]) -> (usize, usize) {
+    let states = states(pods);
+    let count = |state: &str| states.iter().filter(|(_, s)| *s == state).count();
     (count("gated") + count("released"), count("gated"))
 }
 
 /// Whether a live pod wears the label of an identity and runs under another account than one of ours.
-pub(super) fn has_no_account(pod: &Pod) -> bool {
-    instance_state(pod).is_none() && convert::pod_facts(pod).is_some_and(|p| !p.finished)
+pub(super) fn has_no_account(key: &Key, pod: &PodFacts) -> bool {
+    !pod.is_instance_of(&key.identity) && !pod.finished
 }
 
 fn count(states: &[&str], state: &str) -> f64 {
@@ -96,9 +94,8 @@ fn count(states: &[&str], state: &str) -> f64 {
 }
 
 /// Age in seconds; never negative, whatever the two clocks say.
-fn age(object: &impl Resource, now: Timestamp) -> Option<f64> {
-    let created = object.meta().creation_timestamp.as_ref()?.0;
-    Some(now.duration_since(created).as_secs_f64().max(0.0))
+fn age(created: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(created).as_secs_f64().max(0.0)
 }
 
 fn oldest(ages: &[f64]) -> f64 {
@@ -108,16 +105,19 @@ fn oldest(ages: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::convert;
+    use perpro_core::names;
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    fn pod(change: impl FnOnce(&mut Value)) -> Pod {
+    fn pod(change: impl FnOnce(&mut Value)) -> (Key, PodFacts) {
         let mut pod = json!({
-            "metadata": {"name": "p", "uid": "u", "labels": {names::IDENTITY_LABEL: "bot"}},
+            "metadata": {"name": "p", "namespace": "ns", "uid": "u", "creationTimestamp": "2026-01-01T00:00:10Z",
+                "labels": {names::IDENTITY_LABEL: "bot"}},
             "spec": {"containers": [], "serviceAccountName": "aid-bot-0123456789"}, "status": {"phase": "Running"}
         });
         change(&mut pod);
-        serde_json::from_value(pod).unwrap()
+        convert::labelled_pod(&serde_json::from_value(pod).unwrap()).unwrap()
     }
 
     #[rstest]
@@ -131,9 +131,9 @@ mod tests {
         #[case] change: impl FnOnce(&mut Value),
         #[case] expected: Option<&str>,
     ) {
-        let pod = pod(change);
-        assert_eq!(instance_state(&pod), expected);
-        assert_eq!(has_no_account(&pod), expected.is_none());
+        let (key, pod) = pod(change);
+        assert_eq!(instance_state(&key, &pod), expected);
+        assert_eq!(has_no_account(&key, &pod), expected.is_none());
     }
 
     #[test]
@@ -141,16 +141,14 @@ mod tests {
         let gate = |p: &mut Value| p["spec"]["schedulingGates"] = json!([{"name": names::GATE}]);
         let ending = |p: &mut Value| p["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let pods = [pod(|_| ()), pod(gate), pod(ending), pod(|p| p["status"]["phase"] = json!("Failed"))];
-        assert_eq!(live(pods.iter()), (2, 1));
+        let pods = pods.into_iter().map(|(key, pod)| (key, vec![Arc::new(pod)]));
+        assert_eq!(live(&pods.collect::<Vec<_>>()), (2, 1));
     }
 
     #[test]
     fn every_state_is_one_that_is_exported() {
-        for state in [pod(|_| ()), pod(|p| p["status"]["phase"] = json!("Succeeded"))]
-            .iter()
-            .filter_map(instance_state)
-        {
-            assert!(INSTANCE_STATES.contains(&state));
+        for (key, pod) in [pod(|_| ()), pod(|p| p["status"]["phase"] = json!("Succeeded"))] {
+            assert!(INSTANCE_STATES.contains(&instance_state(&key, &pod).unwrap()));
         }
         let unstored = AgentIdentity::new("bot", serde_json::from_value(json!({
             "owner": {"kind": "User", "name": "jane"}, "expiresAt": "2036-01-01T00:00:00Z", "justification": "Reads feedback"
@@ -162,9 +160,8 @@ mod tests {
     fn nothing_waits_when_there_is_none_and_clocks_may_differ() {
         assert_eq!(oldest(&[]), 0.0);
         assert_eq!(oldest(&[3.0, 8.0]), 8.0);
-        let mut pod = pod(|_| ());
-        pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:10Z")).unwrap();
-        assert_eq!(age(&pod, "2026-01-01T00:00:12Z".parse().unwrap()), Some(2.0));
-        assert_eq!(age(&pod, "2026-01-01T00:00:00Z".parse().unwrap()), Some(0.0));
+        let (_, pod) = pod(|_| ());
+        assert_eq!(age(pod.created, "2026-01-01T00:00:12Z".parse().unwrap()), 2.0);
+        assert_eq!(age(pod.created, "2026-01-01T00:00:00Z".parse().unwrap()), 0.0);
     }
 }

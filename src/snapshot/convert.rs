@@ -1,8 +1,9 @@
 //! API objects as the core's model.
 
+use super::Key;
 use super::known::Known;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, PodStatus, ServiceAccount, Volume};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -36,39 +37,31 @@ pub(super) fn trim_identity(known: &mut Known) {
     }
 }
 
-/// Keeps what [`pod_facts`] reads; a pod is mostly its spec.
-pub(super) fn trim_pod(pod: &mut Pod) {
-    pod.annotations_mut().retain(|key, _| key == names::IDENTITY_UID);
-    let spec = pod.spec.take().unwrap_or_default();
-    pod.spec = Some(PodSpec {
-        service_account_name: spec.service_account_name,
-        scheduling_gates: spec.scheduling_gates,
-        termination_grace_period_seconds: spec.termination_grace_period_seconds,
-        volumes: spec.volumes.map(|v| v.into_iter().map(trim_volume).collect()),
-        init_containers: spec.init_containers.map(|c| c.into_iter().map(trim_container).collect()),
-        containers: spec.containers.into_iter().map(trim_container).collect(),
-        ..PodSpec::default()
-    });
-    let phase = pod.status.take().and_then(|s| s.phase);
-    pod.status = Some(PodStatus { phase, ..PodStatus::default() });
+/// A pod that wears the label of an identity.
+pub(super) fn labelled_pod(pod: &Pod) -> Option<(Key, PodFacts)> {
+    Some((key_of(pod)?, pod_facts(pod)?))
 }
 
-/// A container as far as credentials come into it.
-fn trim_container(container: Container) -> Container {
-    let from_elsewhere = |env: Vec<EnvVar>| env.into_iter().filter(|e| e.value_from.is_some()).collect();
-    Container {
-        name: container.name,
-        env: container.env.map(from_elsewhere),
-        env_from: container.env_from,
-        volume_mounts: container.volume_mounts,
-        ..Container::default()
-    }
+/// An account of ours.
+pub(super) fn our_account(object: &PartialObjectMeta<ServiceAccount>) -> Option<(Key, Account)> {
+    Some((our_key(object)?, account(object)?))
 }
 
-/// The two volumes that hold credentials an identity can list; the others were refused at admission.
-fn trim_volume(volume: Volume) -> Volume {
-    let Volume { name, secret, projected, .. } = volume;
-    Volume { name, secret, projected, ..Volume::default() }
+/// A binding of ours.
+pub(super) fn our_binding(object: &PartialObjectMeta<RoleBinding>) -> Option<(Key, Binding)> {
+    Some((our_key(object)?, binding(object)?))
+}
+
+/// The identity whose label an object carries.
+pub(super) fn key_of(object: &impl ResourceExt) -> Option<Key> {
+    let identity = object.labels().get(names::IDENTITY_LABEL)?.clone();
+    Some(Key { namespace: object.namespace()?, identity })
+}
+
+/// The identity for which perpro created an object, which has both our marks and a name of ours.
+fn our_key(object: &impl ResourceExt) -> Option<Key> {
+    let marked = object.labels().get(names::MANAGED_BY).is_some_and(|m| m == names::MANAGER);
+    key_of(object).filter(|key| marked && names::is_account_of(&object.name_any(), &key.identity))
 }
 
 /// What the life of an instance needs to know of its pod.
@@ -84,6 +77,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     Some(PodFacts {
         name: meta.name.clone()?,
         uid: meta.uid.clone()?,
+        created: meta.creation_timestamp.as_ref()?.0,
         identity_uid: pod.annotations().get(names::IDENTITY_UID).cloned(),
         account: spec.service_account_name.clone().unwrap_or_default(),
         gated: spec.scheduling_gates.iter().flatten().any(|g| g.name == names::GATE),
@@ -100,7 +94,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     })
 }
 
-pub(super) fn account(object: &PartialObjectMeta<ServiceAccount>) -> Option<Account> {
+fn account(object: &PartialObjectMeta<ServiceAccount>) -> Option<Account> {
     let annotation = |key: &str| object.annotations().get(key).cloned();
     let claim = annotation(names::CLAIMED_BY)
         .zip(annotation(names::CLAIMED_BY_UID))
@@ -118,7 +112,7 @@ pub(super) fn account(object: &PartialObjectMeta<ServiceAccount>) -> Option<Acco
     })
 }
 
-pub(super) fn binding(object: &PartialObjectMeta<RoleBinding>) -> Option<Binding> {
+fn binding(object: &PartialObjectMeta<RoleBinding>) -> Option<Binding> {
     Some(Binding {
         name: object.metadata.name.clone()?,
         uid: object.metadata.uid.clone()?,

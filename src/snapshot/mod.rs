@@ -4,6 +4,7 @@
 mod census;
 mod convert;
 mod known;
+mod labelled;
 mod owners;
 mod remains;
 mod watch;
@@ -12,12 +13,13 @@ pub(crate) use convert::pod_facts;
 pub(crate) use remains::Remains;
 pub(crate) use watch::{Touched, Watches};
 
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::Role;
 use known::Known;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
+use labelled::Labelled;
 use owners::Owners;
 use perpro_core::api::{AgentIdentityStatus, AgentPolicy, PermissionRule};
 use perpro_core::model::{Account, Binding, Identity, PodFacts, SecretOwners};
@@ -47,7 +49,7 @@ pub(crate) struct Snapshot {
     identities: Store<Known>,
     owners: Owners,
     policies: Store<AgentPolicy>,
-    accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    accounts: Labelled<Account>,
     unread: Unread,
 }
 
@@ -61,7 +63,7 @@ impl Snapshot {
                 .follow_with(client, None, convert::trim_identity, move |event| changed.forget(event)),
             owners,
             policies: watches.follow(client, None, convert::trim_annotations),
-            accounts: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
+            accounts: watches.follow_labelled(client, &names::ours(), convert::our_account),
             unread: watches.unread(),
         }
     }
@@ -112,12 +114,12 @@ impl Snapshot {
         let named = identities
             .iter()
             .filter_map(|i| Some(Key { namespace: i.namespace()?, identity: i.meta().name.clone()? }));
-        named.chain(self.accounts.state().iter().filter_map(|a| key_of(a.as_ref()))).collect()
+        named.chain(self.accounts.keys()).collect()
     }
 
     /// Whether an identity is there, also one that can't be read, or has accounts.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.known(key).is_some() || self.accounts.find(|a| is_ours(a, key)).is_some()
+        self.known(key).is_some() || self.accounts.has(key)
     }
 
     /// All policies of the cluster.
@@ -127,20 +129,20 @@ impl Snapshot {
 
     /// How many instance accounts a namespace has, claimed and unclaimed.
     pub(crate) fn account_count(&self, namespace: &str) -> usize {
-        self.accounts.state_filter(|a| a.metadata.namespace.as_deref() == Some(namespace)).len()
+        self.accounts.count(namespace)
     }
 
     /// The accounts minted for an identity.
-    pub(crate) fn accounts(&self, key: &Key) -> Vec<Account> {
-        self.accounts.state_filter(|a| is_ours(a, key)).iter().filter_map(|a| convert::account(a)).collect()
+    pub(crate) fn accounts(&self, key: &Key) -> Vec<Arc<Account>> {
+        self.accounts.of(key)
     }
 }
 
 /// Pods, bindings, Roles and namespaces: what the life of instances needs besides.
 #[derive(Clone)]
 pub(crate) struct Instances {
-    pods: Store<Pod>,
-    bindings: Store<PartialObjectMeta<RoleBinding>>,
+    pods: Labelled<PodFacts>,
+    bindings: Labelled<Binding>,
     roles: Store<Role>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     exempt: [String; 2],
@@ -152,8 +154,8 @@ impl Instances {
     pub(crate) fn start(client: &Client, watches: &mut Watches, own_namespace: &str) -> Self {
         Self {
             exempt: [names::KUBE_SYSTEM.to_owned(), own_namespace.to_owned()],
-            pods: watches.follow(client, Some(names::IDENTITY_LABEL), convert::trim_pod),
-            bindings: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
+            pods: watches.follow_labelled(client, names::IDENTITY_LABEL, convert::labelled_pod),
+            bindings: watches.follow_labelled(client, &names::ours(), convert::our_binding),
             roles: watches.follow(client, Some(&names::ours()), convert::trim_annotations),
             namespaces: watches.follow(client, None, convert::trim_annotations),
         }
@@ -161,24 +163,22 @@ impl Instances {
 
     /// Every identity that pods or bindings carry the label of.
     pub(crate) fn keys(&self) -> BTreeSet<Key> {
-        let (pods, bindings) = (self.pods.state(), self.bindings.state());
-        let pods = pods.iter().filter_map(|p| key_of(p.as_ref()));
-        pods.chain(bindings.iter().filter_map(|b| key_of(b.as_ref()))).collect()
+        self.pods.keys().into_iter().chain(self.bindings.keys()).collect()
     }
 
     /// Whether pods or bindings carry the label of an identity.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.pods.find(|p| belongs_to(p, key)).is_some() || self.bindings.find(|b| is_ours(b, key)).is_some()
+        self.pods.has(key) || self.bindings.has(key)
     }
 
     /// Pods that carry the label of an identity.
-    pub(crate) fn pods(&self, key: &Key) -> Vec<PodFacts> {
-        self.pods.state_filter(|p| belongs_to(p, key)).iter().filter_map(|p| pod_facts(p)).collect()
+    pub(crate) fn pods(&self, key: &Key) -> Vec<Arc<PodFacts>> {
+        self.pods.of(key)
     }
 
     /// Bindings of an identity's accounts.
-    pub(crate) fn bindings(&self, key: &Key) -> Vec<Binding> {
-        self.bindings.state_filter(|b| is_ours(b, key)).iter().filter_map(|b| convert::binding(b)).collect()
+    pub(crate) fn bindings(&self, key: &Key) -> Vec<Arc<Binding>> {
+        self.bindings.of(key)
     }
 
     /// The rules of an identity's Role, if it has one.
@@ -198,9 +198,8 @@ impl Instances {
 
     /// How many live pods of governed namespaces wear the label and have no account of their own.
     pub(crate) fn without_account(&self) -> usize {
-        let pods = self.pods.state();
-        let live = pods.iter().filter(|p| p.namespace().is_some_and(|n| self.governed(&n)));
-        live.filter(|p| census::has_no_account(p)).count()
+        let governed = self.pods.all(None).into_iter().filter(|(key, _)| self.governed(&key.namespace));
+        governed.map(|(key, pods)| pods.iter().filter(|p| census::has_no_account(&key, p)).count()).sum()
     }
 
     /// Whether a namespace is being deleted.
@@ -223,8 +222,7 @@ impl Instances {
 
     /// How many instances a namespace has that were not told to end, and how many of them wait at their gate.
     pub(crate) fn count(&self, namespace: &str) -> (usize, usize) {
-        let here = self.pods.state_filter(|p| p.metadata.namespace.as_deref() == Some(namespace));
-        census::live(here.iter().map(AsRef::as_ref))
+        census::live(&self.pods.all(Some(namespace)))
     }
 
     /// Whether a namespace enforces identities.
@@ -237,23 +235,4 @@ impl Instances {
             matches!(n.labels().get(names::ENFORCE_LABEL).map(String::as_str), Some("all" | "agents"))
         })
     }
-}
-
-/// The identity whose label an object carries.
-fn key_of(object: &impl ResourceExt) -> Option<Key> {
-    let identity = object.labels().get(names::IDENTITY_LABEL)?.clone();
-    Some(Key { namespace: object.namespace()?, identity })
-}
-
-/// Whether an object has the name and the marks of what perpro creates for an identity.
-fn is_ours(object: &impl ResourceExt, key: &Key) -> bool {
-    belongs_to(object, key)
-        && object.meta().name.as_deref().is_some_and(|name| names::is_account_of(name, &key.identity))
-        && object.labels().get(names::MANAGED_BY).is_some_and(|m| m == names::MANAGER)
-}
-
-/// Asked of every object of a kind for each event, so nothing is copied.
-fn belongs_to(object: &impl ResourceExt, key: &Key) -> bool {
-    object.meta().namespace.as_deref() == Some(key.namespace.as_str())
-        && object.labels().get(names::IDENTITY_LABEL) == Some(&key.identity)
 }

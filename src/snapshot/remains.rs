@@ -1,6 +1,7 @@
 //! What all instances have in the cluster, listed afresh: an end must not be told from a cache.
 
-use super::{Key, convert, is_ours, key_of, pod_facts};
+use super::Key;
+use super::convert::{self, key_of};
 use crate::runtime::lean::{Lean, list_metadata};
 use crate::runtime::pages;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -35,21 +36,21 @@ impl Remains {
         for Lean(object) in
             pages::all(async |p| list_metadata::<RoleBinding>(client, None, &p).await, label).await?
         {
-            if let Some((key, binding)) = ours(&object).zip(convert::binding(&object)) {
+            if let Some((key, binding)) = convert::our_binding(&object) {
                 left.entry(key.namespace).or_default().bindings.push(binding);
             }
         }
         for Lean(object) in
             pages::all(async |p| list_metadata::<ServiceAccount>(client, None, &p).await, label).await?
         {
-            if let Some((key, account)) = ours(&object).zip(convert::account(&object)) {
+            if let Some((key, account)) = convert::our_account(&object) {
                 left.entry(key.namespace).or_default().accounts.push(account);
             }
         }
         let pods = Api::<Lean<Pod>>::all(client.clone());
         for Lean(pod) in pages::all(async |params| pods.list(&params).await, label).await? {
             let instance = |(key, pod): &(Key, PodFacts)| pod.gated && pod.is_instance_of(&key.identity);
-            if let Some((key, pod)) = key_of(&pod).zip(pod_facts(&pod)).filter(instance) {
+            if let Some((key, pod)) = convert::labelled_pod(&pod).filter(instance) {
                 left.entry(key.namespace).or_default().gated.push(pod);
             }
         }
@@ -63,8 +64,4 @@ impl Remains {
         }
         Ok(left)
     }
-}
-
-fn ours(object: &impl ResourceExt) -> Option<Key> {
-    key_of(object).filter(|key| is_ours(object, key))
 }

@@ -1,12 +1,15 @@
 //! Watches that fill stores and say which identity to look at again.
 
+use super::Key;
+use super::convert::key_of;
 use super::known::Known;
-use super::{Key, key_of};
+use super::labelled::{Filler, Labelled};
 use crate::runtime::lean::Lean;
 use crate::runtime::metrics::METRICS;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
@@ -104,26 +107,56 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        let (store, writer) = reflector::store::<K>();
+        self.follow_into(client, label, trim, Reflector { writer, observe });
+        store
+    }
+
+    /// The same, of what wears the label of an identity, as `read` understands it.
+    pub(super) fn follow_labelled<K, T>(
+        &mut self,
+        client: &Client,
+        label: &str,
+        read: fn(&K) -> Option<(Key, T)>,
+    ) -> Labelled<T>
+    where
+        K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        T: Send + Sync + 'static,
+    {
+        let filler = Filler::new(read);
+        let objects = filler.objects();
+        self.follow_into(client, Some(label), |_| {}, filler);
+        objects
+    }
+
+    fn follow_into<K>(
+        &mut self,
+        client: &Client,
+        label: Option<&str>,
+        trim: fn(&mut K),
+        mut kept: impl Keeps<K>,
+    ) where
+        K: Resource<DynamicType = ()> + Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let mut config = watcher::Config::default().page_size(PAGE);
         config.label_selector = label.map(str::to_owned);
         let kind: &'static str = K::kind(&()).into_owned().leak();
         METRICS.watch_restarts.begin([kind]);
         let stream = watch_objects(Api::<Lean<K>>::all(client.clone()), config);
         let stream = stream.map_ok(unwrapped).modify(trim);
-        let (store, writer) = reflector::store::<K>();
         self.unread.send_if_modified(|kinds| kinds.insert(kind));
-        let (reader, touched, unread) = (store.clone(), self.touched.clone(), self.unread.clone());
+        let (touched, unread) = (self.touched.clone(), self.unread.clone());
         self.tasks.spawn(async move {
-            let mut events = Box::pin(stream.default_backoff().reflect(writer));
+            let mut events = Box::pin(stream.default_backoff());
             let mut listed = BTreeSet::new();
             while let Some(event) = events.next().await {
-                let _ = event.as_ref().map(&observe);
+                let _ = event.as_ref().map(|event| kept.see(event));
                 let report: BTreeSet<Touched> = match event {
                     Ok(Event::Apply(object)) => object.concerns().into_iter().collect(),
                     Ok(Event::Delete(object)) => object.concerns_when_gone().into_iter().collect(),
                     // A new list: what was there before and is not any more changed too.
                     Ok(Event::Init) => {
-                        listed = reader.state().iter().filter_map(|o| o.concerns_when_gone()).collect();
+                        listed = kept.concerns();
                         continue;
                     }
                     Ok(Event::InitApply(object)) => {
@@ -147,7 +180,39 @@ impl Watches {
             }
             kind
         });
-        store
+    }
+}
+
+/// Where a watch puts what it brings.
+pub(super) trait Keeps<K>: Send + 'static {
+    /// Takes an event in.
+    fn see(&mut self, event: &Event<K>);
+
+    /// What to look at again if nothing is left of all that is there.
+    fn concerns(&self) -> BTreeSet<Touched>;
+}
+
+/// A store of kube's, and who else is told.
+struct Reflector<K, F>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    writer: Writer<K>,
+    observe: F,
+}
+
+impl<K, F> Keeps<K> for Reflector<K, F>
+where
+    K: Resource<DynamicType = ()> + Concerns + Clone + Send + Sync + 'static,
+    F: Fn(&Event<K>) + Send + 'static,
+{
+    fn see(&mut self, event: &Event<K>) {
+        self.writer.apply_watcher_event(event);
+        (self.observe)(event);
+    }
+
+    fn concerns(&self) -> BTreeSet<Touched> {
+        self.writer.as_reader().state().iter().filter_map(|o| o.concerns_when_gone()).collect()
     }
 }
 

@@ -35,6 +35,7 @@ mod tests {
         PodFacts {
             name: format!("pod-of-{account}"),
             uid: "pod-uid".into(),
+            created: Timestamp::UNIX_EPOCH,
             identity_uid: None,
             account: account.into(),
             gated,

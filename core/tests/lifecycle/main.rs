@@ -85,6 +85,7 @@ impl World {
             pods: vec![PodFacts {
                 name: "pod".into(),
                 uid: "pod-1".into(),
+                created: ago(100),
                 identity_uid: Some("identity-1".into()),
                 account: ACCOUNT.into(),
                 gated: false,
@@ -130,9 +131,9 @@ impl World {
             identity: self.identity.as_ref(),
             ceiling: &Ceiling::of("ns", [&self.policy]),
             role: self.role.as_deref(),
-            pods: &self.pods,
-            accounts: &self.accounts,
-            bindings: &self.bindings,
+            pods: self.pods.iter().collect(),
+            accounts: self.accounts.iter().collect(),
+            bindings: self.bindings.iter().collect(),
         };
         plan(&observed, now())
     }

@@ -5,13 +5,18 @@
 //! [`Chain`] is one instance's writes, in an order in which every prefix is safe: power ends
 //! before the account, the account before the pod; and power comes last.
 
-use super::ceiling::{Ceiling, Clipped};
+mod step;
+
+pub use step::{Chain, Plan, Step};
+
+use super::ceiling::Ceiling;
 use super::listed;
 use super::refusal::{Reason, Refusal};
 use super::times::later;
 use crate::api::PermissionRule;
 use crate::model::{Account, Binding, Claim, Identity, PodFacts};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
 
 /// How long an account that no pod claimed may live: an API server may still be busy with the
 /// pod that it was minted for.
@@ -34,117 +39,20 @@ pub struct Observed<'a> {
     /// Rules of the identity's Role, if it has one.
     pub role: Option<&'a [PermissionRule]>,
     /// Pods that carry its label.
-    pub pods: &'a [PodFacts],
+    pub pods: Vec<&'a PodFacts>,
     /// Accounts minted for it.
-    pub accounts: &'a [Account],
+    pub accounts: Vec<&'a Account>,
     /// Bindings of those accounts.
-    pub bindings: &'a [Binding],
+    pub bindings: Vec<&'a Binding>,
 }
 
-/// What to do, and when to look again although nothing changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The identity's permissions, clipped by the ceiling.
-    pub clipped: Clipped,
-    /// Rules that the Role must be given, before anything else. None for an identity that is
-    /// over: emptying one Role ends the power of all its instances at once.
-    pub role: Option<Vec<PermissionRule>>,
-    /// Independent of each other; steps of one chain run in order, and stop at the first failure.
-    pub chains: Vec<Chain>,
-    /// Next time at which something is due.
-    pub wake_at: Option<Timestamp>,
-    /// Live instances: claimed accounts whose pod still has its power.
-    pub instances: usize,
-    /// What the API server said when it refused the Role, if it did.
-    pub role_refused: Option<String>,
-}
-
-/// One instance's writes.
-pub type Chain = Vec<Step>;
-
-/// One write, or the look that must come before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Ties the account to the pod, after the whole decision on the live pod and identity.
-    Claim {
-        /// The account to claim, at the version seen.
-        account: Account,
-        /// The pod that claims it.
-        pod: PodFacts,
-    },
-    /// Binds the account to the identity's Role, owned by the pod.
-    Bind {
-        /// Name of the account and of the binding.
-        account: String,
-        /// The pod that owns the binding.
-        pod: PodFacts,
-    },
-    /// Removes the scheduling gate.
-    Ungate {
-        /// The gated pod.
-        pod: PodFacts,
-    },
-    /// Tells why a gated pod can't start, and deletes it after a while: what made it makes another.
-    Reject {
-        /// The gated pod.
-        pod: PodFacts,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Writes on the account since when its pod holds what the identity lists no more.
-    MarkStale {
-        /// The claimed account, at the version seen.
-        account: Account,
-        /// Since when; `None` takes the mark away.
-        since: Option<Timestamp>,
-    },
-    /// Asks the API server whether the pod is really gone, has lost its label, or never ran under
-    /// the account; ends the chain when it is none of these, since then only our watch is behind.
-    ConfirmLost {
-        /// Name of the pod.
-        pod_name: String,
-        /// UID that must not be there any more.
-        pod_uid: String,
-        /// Account that it must not run under any more.
-        account: String,
-    },
-    /// Asks the API server whether the account is really gone; ends the chain when it is not.
-    ConfirmNoAccount {
-        /// Name of the account.
-        account: String,
-    },
-    /// Deletes a binding, by UID and version.
-    Unbind(Binding),
-    /// Deletes an account, by UID and version.
-    DeleteAccount(Account),
-    /// Deletes a pod, by UID, with at most this grace in seconds, if it runs under the account:
-    /// a forged claim must not point us at a foreign pod.
-    DeletePod {
-        /// Name of the pod.
-        pod_name: String,
-        /// UID of the pod.
-        pod_uid: String,
-        /// Account that it runs under.
-        account: String,
-        /// Grace period in seconds.
-        grace_seconds: i64,
-    },
-}
-
-impl Step {
-    /// The gated pod that can't start before this step is done.
-    #[must_use]
-    pub fn pod_that_waits(&self) -> Option<&PodFacts> {
-        match self {
-            Self::Claim { pod, .. } | Self::Bind { pod, .. } | Self::Ungate { pod } => Some(pod),
-            _ => None,
-        }
-    }
-
-    /// Whether the step brings an instance closer to running.
-    fn gives_power(&self) -> bool {
-        matches!(self, Self::Claim { .. } | Self::Bind { .. } | Self::Ungate { .. })
-    }
+/// An account, and what goes with it.
+struct Instance<'a> {
+    account: &'a Account,
+    /// Pods that run under it, or would. A claim is of one.
+    pods: &'a [&'a PodFacts],
+    /// Its binding, unless that is being deleted.
+    binding: Option<&'a Binding>,
 }
 
 /// The writes that are missing at `now`.
@@ -164,24 +72,32 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
             .filter(|at| *at > now)
             .for_each(|at| plan.wake(at));
     }
+    // By name, since an identity may have thousands of instances.
+    let mut pods = HashMap::<&str, Vec<&PodFacts>>::new();
+    observed.pods.iter().for_each(|pod| pods.entry(&pod.account).or_default().push(pod));
+    let bindings: HashMap<&str, &Binding> =
+        observed.bindings.iter().filter(|b| !b.deleting).map(|b| (b.name.as_str(), *b)).collect();
     for account in observed.accounts.iter().filter(|a| !a.deleting) {
+        let name = account.name.as_str();
+        let pods = pods.get(name).map_or(&[][..], Vec::as_slice);
+        let instance = Instance { account, pods, binding: bindings.get(name).copied() };
         match &account.claim {
-            Some(claim) => claimed(observed, account, claim, now, &mut plan),
-            None => unclaimed(observed, account, now, &mut plan),
+            Some(claim) => claimed(observed, &instance, claim, now, &mut plan),
+            None => unclaimed(observed, &instance, now, &mut plan),
         }
     }
-    for pod in observed.pods {
+    let accounts: HashSet<&str> = observed.accounts.iter().map(|a| a.name.as_str()).collect();
+    for pod in observed.pods.iter().filter(|p| !accounts.contains(p.account.as_str())) {
         without_account(observed, pod, now, &mut plan);
     }
     plan
 }
 
-fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Timestamp, plan: &mut Plan) {
-    let binding = observed.bindings.iter().find(|b| b.name == account.name && !b.deleting);
+fn claimed(observed: &Observed<'_>, instance: &Instance<'_>, claim: &Claim, now: Timestamp, plan: &mut Plan) {
+    let Instance { account, pods, binding } = *instance;
     let unbind = || binding.cloned().map(Step::Unbind);
     let end_account = || unbind().into_iter().chain([Step::DeleteAccount(account.clone())]);
-    let pod = observed.pods.iter().find(|p| p.uid == claim.pod_uid && p.account == account.name);
-    let Some(pod) = pod else {
+    let Some(&pod) = pods.iter().find(|p| p.uid == claim.pod_uid) else {
         // Its own end comes first: a pod that has lost its label is found by its claim.
         let confirm = (!is_over(observed, account.identity_uid.as_ref(), now)).then(|| Step::ConfirmLost {
             pod_name: claim.pod_name.clone(),
@@ -227,9 +143,9 @@ fn claimed(observed: &Observed<'_>, account: &Account, claim: &Claim, now: Times
     }
 }
 
-fn unclaimed(observed: &Observed<'_>, account: &Account, now: Timestamp, plan: &mut Plan) {
-    let mut waiting = observed.pods.iter().filter(|p| p.account == account.name);
-    let Some(pod) = waiting.find(|p| !p.finished && p.deletion.is_none()) else {
+fn unclaimed(observed: &Observed<'_>, instance: &Instance<'_>, now: Timestamp, plan: &mut Plan) {
+    let account = instance.account;
+    let Some(&pod) = instance.pods.iter().find(|p| !p.finished && p.deletion.is_none()) else {
         let due = later(account.created, UNCLAIMED_GRACE);
         if due <= now {
             plan.chains.push(vec![Step::DeleteAccount(account.clone())]);
@@ -295,8 +211,7 @@ fn stale(
 
 /// Ends a pod of ours whose account is gone: we died between the two, or somebody deleted it.
 fn without_account(observed: &Observed<'_>, pod: &PodFacts, now: Timestamp, plan: &mut Plan) {
-    let has_account = observed.accounts.iter().any(|a| a.name == pod.account);
-    if has_account || !observed.governed || pod.finished || !pod.is_instance_of(observed.name) {
+    if !observed.governed || pod.finished || !pod.is_instance_of(observed.name) {
         return;
     }
     let Some(delete_pod) = delete_pod(pod) else { return };
@@ -352,15 +267,4 @@ fn delete_pod(pod: &PodFacts) -> Option<Step> {
         account: pod.account.clone(),
         grace_seconds: pod.grace_seconds.min(REVOKED_POD_GRACE),
     })
-}
-
-impl Plan {
-    /// Leaves out what brings instances closer to running; what ends them stays.
-    pub fn give_nothing(&mut self) {
-        self.chains.retain(|chain| !chain.iter().any(Step::gives_power));
-    }
-
-    fn wake(&mut self, at: Timestamp) {
-        self.wake_at = Some(self.wake_at.map_or(at, |w| w.min(at)));
-    }
 }
