@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use perpro_core::api::AgentPolicy;
 use perpro_core::decide::admit::Verdict;
 use perpro_core::decide::advice;
-use perpro_core::decide::check::World;
+use perpro_core::decide::check::{Governance, Pod, World};
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::names;
 use serde_json::Value;
@@ -34,9 +34,18 @@ pub(super) const TEMPLATES: Subject = Subject {
     operations: &["CREATE", "UPDATE"],
 };
 
+/// What the labels of the namespace say, and so the path of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Whether the namespace is governed, or only warns.
+    pub(super) enforced: bool,
+    /// Of which pods.
+    pub(super) about: Governance,
+}
+
 impl Webhook {
-    /// Warns of all that is wrong with the pods of a template. `enforced`: whether the namespace is governed.
-    pub(super) async fn advise(&self, review: &Review<'_>, enforced: bool) -> Answer {
+    /// Warns of all that is wrong with the pods of a template.
+    pub(super) async fn advise(&self, review: &Review<'_>, asked: Asked) -> Answer {
         let request = &review.request;
         let below = if request.kind.kind == "CronJob" { CRON_JOB } else { OTHERS };
         let Some(template) = at(&request.object, below) else { return Answer::default() };
@@ -44,12 +53,13 @@ impl Webhook {
             return Answer::default();
         }
         let world = self.world(request, template).await;
-        let verdict = advice::verdict(template, &request.namespace, enforced, &world, Timestamp::now());
-        let answer = Answer {
-            would_refuse: verdict.refusals.first().map(Refusal::code),
-            advice: advice::warnings(&verdict, below),
-            ..Answer::default()
-        };
+        let Asked { enforced, about } = asked;
+        let pod = Pod { written: template, namespace: &request.namespace, governance: about, partial: false };
+        let verdict = advice::verdict(pod, enforced, &world, Timestamp::now());
+        let mut told = advice::warnings(&verdict, below);
+        told.extend(advice::misplaced_labels(&request.object, below));
+        let would_refuse = verdict.refusals.first().map(Refusal::code);
+        let answer = Answer { would_refuse, advice: told, ..Answer::default() };
         logged(request, template, &answer);
         answer
     }
@@ -159,8 +169,12 @@ mod tests {
 
     /// The first code and the warnings.
     async fn told(behind: Behind, enforced: bool, review: &[u8]) -> (Option<&'static str>, Vec<String>) {
+        told_of(behind, Asked { enforced, about: Governance::All }, review).await
+    }
+
+    async fn told_of(behind: Behind, asked: Asked, review: &[u8]) -> (Option<&'static str>, Vec<String>) {
         let webhook = behind.webhook().await;
-        let answer = webhook.advise(&Review::parse(review, &TEMPLATES).unwrap(), enforced).await;
+        let answer = webhook.advise(&Review::parse(review, &TEMPLATES).unwrap(), asked).await;
         assert_eq!((answer.refusals.as_slice(), answer.patch.is_none()), (&[][..], true), "it only tells");
         (answer.would_refuse, answer.advice)
     }
@@ -206,6 +220,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_label_on_the_workload_alone_is_told_and_is_no_refusal_where_only_agents_are_asked_about() {
+        let labelled = |labels: Value| {
+            let metadata = json!({"name": "x", "labels": labels});
+            review(
+                "apps",
+                "Deployment",
+                json!({"metadata": metadata, "spec": {"template": template(json!({}), json!({}))}}),
+            )
+        };
+        let expected = "perpro AID068: write label perpro.dev/identity under spec.template.metadata.labels: here it is \
+            the workload's own, and its pods would run without it (metadata.labels[perpro.dev/identity])";
+        for (about, code, others) in [(Governance::Agents, None, 0), (Governance::All, Some("AID001"), 1)] {
+            let asked = Asked { enforced: true, about };
+            let (would_refuse, told) = told_of(knows(), asked, &labelled(bot())).await;
+            assert_eq!((would_refuse, told.len()), (code, others + 1), "{told:?}");
+            assert_eq!(told.last().map(String::as_str), Some(expected));
+            assert_eq!(told_of(knows(), asked, &labelled(json!({"app": "x"}))).await.1.len(), others);
+        }
+    }
+
+    #[tokio::test]
     async fn an_identity_that_the_watch_has_not_shown_yet_is_not_missing() {
         let good = deployment(template(bot(), json!({})));
         let applied = Behind { identities: identity(), ..Behind::default() };
@@ -224,7 +259,8 @@ mod tests {
         let mut webhook = knows().webhook().await;
         webhook.readiness = crate::runtime::health::Readiness::default();
         let review = deployment(template(json!({}), json!({})));
-        let answer = webhook.advise(&Review::parse(&review, &TEMPLATES).unwrap(), true).await;
+        let asked = Asked { enforced: true, about: Governance::All };
+        let answer = webhook.advise(&Review::parse(&review, &TEMPLATES).unwrap(), asked).await;
         assert_eq!((answer.would_refuse, answer.advice), (None, vec![]));
     }
 

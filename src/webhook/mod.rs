@@ -16,6 +16,7 @@ use crate::runtime::metrics::Admission;
 use crate::runtime::tls;
 use crate::runtime::trace::{Instance, Step};
 use crate::snapshot::{Snapshot, Watches};
+use advice::Asked;
 use answer::Answer;
 use anyhow::Context;
 use axum::Router;
@@ -24,6 +25,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use perpro_core::decide::check::Governance;
 use perpro_core::decide::refusal::{Reason, Refusal};
 use perpro_core::names;
 use review::{Review, Subject};
@@ -40,8 +42,12 @@ const VALIDATE_IDENTITIES: &str = "/validate/identities";
 const VALIDATE_POLICIES: &str = "/validate/policies";
 const VALIDATE_SESSIONS: &str = "/validate/sessions";
 // What is only told. The namespace's labels are not in a review, so the configuration chooses the path by them.
-const ADVISE_ENFORCED: &str = "/advise/enforced/templates";
-const ADVISE_WARNED: &str = "/advise/warned/templates";
+const ADVISE: [(&str, Asked); 4] = [
+    ("/advise/enforced/all", Asked { enforced: true, about: Governance::All }),
+    ("/advise/enforced/agents", Asked { enforced: true, about: Governance::Agents }),
+    ("/advise/warned/all", Asked { enforced: false, about: Governance::All }),
+    ("/advise/warned/agents", Asked { enforced: false, about: Governance::Agents }),
+];
 const WARN_PODS: &str = "/advise/warned/pods";
 const AUDIT_PODS: &str = "/advise/audited/pods";
 
@@ -110,15 +116,16 @@ pub(crate) async fn serve(
 }
 
 fn routes(webhook: Arc<Webhook>) -> Router {
-    Router::new()
+    let router = ADVISE.into_iter().fold(Router::new(), |router, (path, asked)| {
+        router.route(path, post(async move |state, body| advise(path, asked, state, body).await))
+    });
+    router
         .route(MUTATE_PODS, post(mutate_pod))
         .route(VALIDATE_PODS, post(validate_pod))
         .route(MUTATE_IDENTITIES, post(mutate_identity))
         .route(VALIDATE_IDENTITIES, post(validate_identity))
         .route(VALIDATE_POLICIES, post(validate_policy))
         .route(VALIDATE_SESSIONS, post(validate_session))
-        .route(ADVISE_ENFORCED, post(advise_enforced))
-        .route(ADVISE_WARNED, post(advise_warned))
         .route(WARN_PODS, post(warn_pod))
         .route(AUDIT_PODS, post(audit_pod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -162,14 +169,14 @@ async fn validate_session(State(webhook): State<Arc<Webhook>>, body: Bytes) -> R
     answer(VALIDATE_SESSIONS, &body, &sessions::SUBJECT, decide).await
 }
 
-async fn advise_enforced(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
-    let advise = async |review: &Review<'_>| webhook.advise(review, true).await;
-    answer(ADVISE_ENFORCED, &body, &advice::TEMPLATES, advise).await
-}
-
-async fn advise_warned(State(webhook): State<Arc<Webhook>>, body: Bytes) -> Response {
-    let advise = async |review: &Review<'_>| webhook.advise(review, false).await;
-    answer(ADVISE_WARNED, &body, &advice::TEMPLATES, advise).await
+async fn advise(
+    path: &'static str,
+    asked: Asked,
+    State(webhook): State<Arc<Webhook>>,
+    body: Bytes,
+) -> Response {
+    let advise = async |review: &Review<'_>| webhook.advise(review, asked).await;
+    answer(path, &body, &advice::TEMPLATES, advise).await
 }
 
 async fn warn_pod(body: Bytes) -> Response {

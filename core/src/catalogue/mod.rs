@@ -57,7 +57,7 @@ impl Entry {
         match self.code {
             "AID003" | "AID004" | "AID013" | "AID014" | "AID017" => 8.5,
             "AID009" | "AID011" | "AID012" | "AID021" | "AID022" | "AID026" | "AID027" | "AID065"
-            | "AID096" | "AID097" => 7.5,
+            | "AID068" | "AID096" | "AID097" => 7.5,
             "AID030" | "AID031" | "AID032" | "AID033" | "AID034" | "AID052" => 7.0,
             _ if self.from[0] == Source::Warning => 2.0,
             _ => 5.0,

@@ -67,6 +67,16 @@ pub(super) const ENTRIES: &[Entry] = &[
         example: Example::None("Only perpro check says it, of files that hold the Secret too."),
     },
     Entry {
+        code: "AID068",
+        title: "The label stands on the workload, and not on its pods",
+        why: "Pods have the labels of the template that they are made from. With the label on the Deployment alone they are no agents to anybody: they run without identity, on a shared account, where the namespace enforces `agents`, and are refused where it enforces `all`.",
+        fix: "Write the label under spec.template.metadata.labels (of a CronJob: spec.jobTemplate.spec.template.metadata.labels).",
+        from: WARNING,
+        example: Example::None(
+            "The examples are of a namespace that enforces all: there the pods are refused too (AID001).",
+        ),
+    },
+    Entry {
         code: "AID090",
         title: "The webhook is starting",
         why: "It decides from identities that it has read. Until it has read all of them it refuses rather than guesses.",

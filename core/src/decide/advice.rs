@@ -1,7 +1,7 @@
 //! What somebody is told who applies a workload whose pods are refused, or would be: warnings, short and few.
 
 use super::admit::Verdict;
-use super::check::{Governance, Pod, World, check};
+use super::check::{Pod, World, check, misplaced};
 use super::refusal::{Reason, Refusal};
 use crate::names;
 use jiff::Timestamp;
@@ -13,11 +13,10 @@ const MOST: usize = 8;
 /// (k8s.io/apiserver `truncateItemRunes`, `truncateAtTotalRunes`), ours or not.
 const LONGEST: usize = 256;
 
-/// What admission says of a pod of this template, where every pod is asked about. `enforced`: whether the namespace is
-/// governed at all; as long as it only warns, a pod that names an identity is refused by policy.
+/// What admission says of a pod of this template. `enforced`: whether the namespace is governed at all; as long as it only
+/// warns, a pod that names an identity is refused by policy.
 #[must_use]
-pub fn verdict(template: &Value, namespace: &str, enforced: bool, world: &World, now: Timestamp) -> Verdict {
-    let pod = Pod { written: template, namespace, governance: Governance::All, partial: false };
+pub fn verdict(pod: Pod<'_>, enforced: bool, world: &World, now: Timestamp) -> Verdict {
     let outcome = check(pod, world, now).unwrap_or_default();
     let mut verdict = outcome.verdict;
     if outcome.identity.is_none() {
@@ -25,8 +24,8 @@ pub fn verdict(template: &Value, namespace: &str, enforced: bool, world: &World,
         verdict.refusals.truncate(1);
         verdict.warnings.clear();
     }
-    if !enforced && !template["metadata"]["labels"][names::IDENTITY_LABEL].is_null() {
-        let reason = Reason::NotGoverned { namespace: namespace.to_owned() };
+    if !enforced && !pod.written["metadata"]["labels"][names::IDENTITY_LABEL].is_null() {
+        let reason = Reason::NotGoverned { namespace: pod.namespace.to_owned() };
         let path = format!("metadata.labels[{}]", names::IDENTITY_LABEL);
         verdict.refusals.insert(0, Refusal::at(path, reason));
     }
@@ -51,6 +50,16 @@ pub fn warnings(verdict: &Verdict, below: &str) -> Vec<String> {
         told.push(format!("perpro: {more} more; \"perpro check\" on the manifest tells all of them"));
     }
     told
+}
+
+/// What is to be told of labels of a workload that its pods do not have. `below`: where the template lies in it.
+#[must_use]
+pub fn misplaced_labels(workload: &Value, below: &str) -> Vec<String> {
+    let labels = |at: &[&str]| {
+        at.iter().fold(workload, |value, field| &value[*field])["metadata"]["labels"].as_object()
+    };
+    let found = misplaced(below, |at, label| labels(at).is_some_and(|labels| labels.contains_key(label)));
+    found.iter().map(|refusal| text(refusal, "")).collect()
 }
 
 /// First what to do, then where; without the place if there is no room for both.
@@ -78,6 +87,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::check::Governance;
     use serde_json::json;
 
     fn told(found: &[Refusal], below: &str) -> Vec<String> {
@@ -148,7 +158,9 @@ mod tests {
             "spec": {"hostPID": true, "containers": [{"name": "agent", "image": "i"}]}});
         [true, false].map(|enforced| {
             let now = "2026-06-01T12:00:00Z".parse().unwrap();
-            let verdict = verdict(&template, "ns", enforced, &World::new(vec![], true), now);
+            let pod =
+                Pod { written: &template, namespace: "ns", governance: Governance::All, partial: false };
+            let verdict = verdict(pod, enforced, &World::new(vec![], true), now);
             verdict.refusals.iter().map(Refusal::code).collect()
         })
     }

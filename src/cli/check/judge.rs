@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
 use perpro_core::decide::check::{
-    Governance, Pod, World, as_stored, check, has_parameter, missing_keys, plain, token_secret,
+    Governance, Pod, World, as_stored, check, has_parameter, misplaced, missing_keys, plain, token_secret,
 };
 use perpro_core::decide::definition::Definitions;
 use perpro_core::decide::refusal::{Reason, Refusal};
@@ -192,6 +192,9 @@ impl<'a> Report<'a> {
     fn pods(&mut self, placed: &Placed<'a>, governance: Governance, world: &World, now: Timestamp) {
         for template in templates(placed.object) {
             self.pods += 1;
+            if !template.partial {
+                self.tell(placed, "", Vec::new(), misplaced_labels(placed.object, &template.path));
+            }
             let labels = template.node.at(&["metadata", "labels"]);
             let has = |label| labels.is_some_and(|l| l.get(label).is_some());
             let is_agent =
@@ -237,4 +240,10 @@ impl<'a> Report<'a> {
         }
         self.tell(placed, "", refusals, warnings);
     }
+}
+
+/// Of the kinds of others nobody knows which labels their controllers give to pods.
+fn misplaced_labels(object: &Object, template: &str) -> Vec<Refusal> {
+    let labels = |at: &[&str]| object.node.at(at)?.at(&["metadata", "labels"]);
+    misplaced(template, |at, label| labels(at).is_some_and(|labels| labels.get(label).is_some()))
 }

@@ -31,7 +31,8 @@ namespaceSelector:
 
 {{/*
 Workloads, when their template is written: by whoever can read the answer, so not those that a controller makes from
-another workload. Where only agents are asked about, templates that name an identity, or say that they are agents.
+another workload. Where only agents are asked about, templates that name an identity, or say that they are agents; and
+workloads whose own label names one, which pods do not have.
 Argument: root.
 */}}
 {{- define "perpro.advice.templates" -}}
@@ -48,7 +49,7 @@ Argument: root.
 {{- range $i, $_ := $entries }}
 {{- if $i }}
 {{ end -}}
-- {{ include "perpro.webhook" (list $root (printf "%s.templates" .name) (printf "/advise/%s/templates" .path) "None" "Ignore" 2) | indent 2 | trim }}
+- {{ include "perpro.webhook" (list $root (printf "%s.templates" .name) (printf "/advise/%s/%s" .path (default false .agents | ternary "agents" "all")) "None" "Ignore" 2) | indent 2 | trim }}
   rules:
     {{- range list (list "apps" "daemonsets" "deployments" "replicasets" "statefulsets") (list "batch" "cronjobs" "jobs") (list "" "replicationcontrollers") }}
     - apiGroups: [{{ first . | quote }}]
@@ -59,9 +60,10 @@ Argument: root.
     {{- end }}
   {{- include "perpro.advice.namespaces" (prepend .labels $root) | nindent 2 }}
   matchConditions:
-    - name: template-changes
+    - name: template-or-label-changes
       expression: >-
         oldObject == null || {{ $template }} != {{ include "perpro.cel.template" "oldObject" }}
+        || object.metadata.?labels[?'perpro.dev/identity'] != oldObject.metadata.?labels[?'perpro.dev/identity']
     - name: is-made-by-no-workload
       expression: >-
         {{ include "perpro.cel.byNoWorkload" . | nindent 8 | trim }}
@@ -70,6 +72,7 @@ Argument: root.
       expression: >-
         {{ $template }}.?metadata.?labels[?'perpro.dev/identity'].hasValue()
         || {{ $template }}.?metadata.?labels[?'perpro.dev/agent'].orValue('') == 'true'
+        || object.metadata.?labels[?'perpro.dev/identity'].hasValue()
     {{- end }}
 {{- end }}
 {{- end }}

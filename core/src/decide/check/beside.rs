@@ -43,6 +43,26 @@ pub fn missing_keys(spec: &AgentIdentitySpec, keys: &BTreeMap<String, BTreeSet<S
     found
 }
 
+/// Labels that name an identity, or say that pods are agents, above the template of a workload and not on it: pods have the
+/// template's labels alone, so these would run as nobody's. `has` says whether there is such a label in the metadata of
+/// what lies at a path; `template` is that of the template, and empty for a pod.
+#[must_use]
+pub fn misplaced(template: &str, has: impl Fn(&[&str], &str) -> bool) -> Vec<Refusal> {
+    let way: Vec<_> = template.split('.').filter(|field| !field.is_empty()).collect();
+    // One that names its identity says enough.
+    if has(&way, names::IDENTITY_LABEL) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for label in [names::IDENTITY_LABEL, names::AGENT_LABEL].into_iter().filter(|l| !has(&way, l)) {
+        for above in (0..way.len()).map(|n| &way[..n]).filter(|above| has(above, label)) {
+            let place = [above, &["metadata", &format!("labels[{label}]")]].concat().join(".");
+            found.push(Refusal::at(place, Reason::LabelNotOnPods { label, template: template.to_owned() }));
+        }
+    }
+    found
+}
+
 /// What is wrong with a Secret, given that its namespace is governed: that it is to hold a token, which never ends. The
 /// policy `perpro-token-secrets` says so too.
 #[must_use]

@@ -5,7 +5,7 @@ mod beside;
 mod generous;
 mod world;
 
-pub use beside::{missing_keys, plain, token_secret};
+pub use beside::{misplaced, missing_keys, plain, token_secret};
 pub use world::{World, as_stored};
 
 use super::admit::{Context, Verdict};

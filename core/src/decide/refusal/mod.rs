@@ -192,6 +192,7 @@ mod tests {
             Reason::NoJustification,
             Reason::SecretNotOwned { secret: s() },
             Reason::NoSuchKey { secret: s(), key: s(), has: vec![s()] },
+            Reason::LabelNotOnPods { label: crate::names::IDENTITY_LABEL, template: s() },
             Reason::KeyWithoutPlace { secret: s(), key: s() },
             Reason::PlaceTwice { place: s() },
             Reason::NoEnd,

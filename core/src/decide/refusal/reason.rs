@@ -251,6 +251,11 @@ pub enum Reason {
         /// The keys that the Secret has.
         has: Vec<String>,
     },
+    LabelNotOnPods {
+        label: &'static str,
+        /// Where the template of the pods lies.
+        template: String,
+    },
     SecretNotOwned {
         secret: String,
     },
@@ -373,6 +378,7 @@ impl Reason {
             Self::LiteralCredential { .. } => "AID065",
             Self::Excepted { .. } => "AID066",
             Self::NoSuchKey { .. } => "AID067",
+            Self::LabelNotOnPods { .. } => "AID068",
             // These are policies in the chart, said here of objects that are not applied yet.
             Self::TokenOfAgent | Self::TokenWithoutEnd => "AID088",
             Self::NamesOwned { .. } => "AID096",

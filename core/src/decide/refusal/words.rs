@@ -295,6 +295,10 @@ impl fmt::Display for Reason {
                 "name a key that Secret \"{secret}\" has, or add \"{key}\" to it: it has {}, and without its key a container does not start",
                 quoted(has)
             ),
+            Self::LabelNotOnPods { label, template } => write!(
+                f,
+                "write label {label} under {template}.metadata.labels: here it is the workload's own, and its pods would run without it"
+            ),
             Self::KeyWithoutPlace { secret, key } => write!(
                 f,
                 "say how the container gets key \"{key}\" of Secret \"{secret}\": set env, path, or both"

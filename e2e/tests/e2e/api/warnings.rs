@@ -147,6 +147,26 @@ async fn who_applies_a_workload_is_told_what_its_pods_will_be_refused_for_when_i
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn who_labels_a_workload_and_not_its_pods_is_told_so() {
+    let world = World::new("agents").await;
+    world.identity("bot", json!({})).await;
+    for (group, resource, mut object) in workloads() {
+        let path = world.path(group, resource);
+        template_of(resource, &mut object)["metadata"]["labels"] = json!({"app": "x"});
+        let way = if resource == "cronjobs" { "spec.jobTemplate.spec.template" } else { "spec.template" };
+        let begin =
+            format!("perpro AID068: write label perpro.dev/identity under {way}.metadata.labels: here");
+        silent(&asks(&world, "POST", &path, &named("plain", object.clone())).await, resource);
+        let label = json!({"metadata": {"labels": bot()}});
+        let labelled = asks(&world, "PATCH", &format!("{path}/plain"), &label).await;
+        told(&labelled, &begin, resource);
+        object["metadata"]["labels"] = bot();
+        told(&asks(&world, "POST", &path, &named("labelled", object)).await, &begin, resource);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn what_kubernetes_makes_of_a_workload_is_not_told_about_again() {
     let world = World::new("all").await;
     world.identity("bot", json!({})).await;

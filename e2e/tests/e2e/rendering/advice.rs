@@ -101,7 +101,7 @@ fn whatever_fails_open_holds_nobody_up_for_long() {
 #[ignore = "needs helm"]
 fn a_template_is_told_about_once_by_the_stricter_of_what_its_namespace_enforces_and_warns_of() {
     let entries = entries(&json!({}));
-    let templates: Vec<_> = entries.iter().filter(|e| path(e).ends_with("/templates")).collect();
+    let templates: Vec<_> = entries.iter().filter(|e| !path(e).ends_with("/pods")).collect();
     for (enforce, enforced) in VALUES {
         for (warn, warned) in VALUES {
             let labels = namespace(enforce, names::WARN_LABEL, warn);
@@ -111,10 +111,11 @@ fn a_template_is_told_about_once_by_the_stricter_of_what_its_namespace_enforces_
             assert_eq!(asked.len(), usize::from(enforced.max(warned) > 0), "{case}");
             for entry in asked {
                 let governed = if enforced > 0 { "enforced" } else { "warned" };
-                assert_eq!(path(entry), format!("/advise/{governed}/templates"), "{case}");
                 let agents = conditions(entry).contains(&"is-an-agents");
                 assert_eq!(agents, enforced.max(warned) == 1, "{case}");
-                for condition in ["template-changes", "is-made-by-no-workload"] {
+                let about = if agents { "agents" } else { "all" };
+                assert_eq!(path(entry), format!("/advise/{governed}/{about}"), "{case}");
+                for condition in ["template-or-label-changes", "is-made-by-no-workload"] {
                     assert!(conditions(entry).contains(&condition), "{case}");
                 }
             }

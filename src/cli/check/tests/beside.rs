@@ -67,3 +67,49 @@ fn a_key_that_a_secret_among_the_files_does_not_have_is_warned_of() {
     let words = "warning: name a key that Secret \"llm-keys\" has, or add \"apikey\" to it: it has \"api-key\", \"other\"";
     assert!(told.contains(words) && !told.contains("hush") && !told.contains("aHVzaA"), "{told}");
 }
+
+#[rstest]
+#[case::identity("perpro.dev/identity: feedback-reader", vec![("AID068".to_owned(), 6)])]
+#[case::agent("perpro.dev/agent: \"true\"", vec![("AID068".to_owned(), 6)])]
+#[case::other("app: a", vec![])]
+fn a_label_on_the_workload_alone_is_warned_of(#[case] label: &str, #[case] expected: Vec<(String, u32)>) {
+    let plain =
+        DEPLOYMENT.replace("perpro.dev/identity: feedback-reader", "app: a").replace("hostPID: true", "");
+    let labelled = |text: &str| {
+        text.replace("  name: feedback-reader\n", &format!("  name: x\n  labels: {{{label}}}\n"))
+    };
+    let of = |text: &str, enforce| found(&[("id.yaml", IDENTITY), ("d.yaml", text)], "default", enforce);
+    assert_eq!(of(&labelled(&plain), None), [vec![], expected.clone()]);
+    let [refused, warned] = of(&labelled(&plain), Some(Governance::All));
+    assert_eq!((refused[0].0.as_str(), warned), ("AID001", expected));
+    // The kinds of others may give it to their pods.
+    let sandbox =
+        labelled(&plain).replace("apps/v1", "agents.x-k8s.io/v1alpha1").replace("Deployment", "Sandbox");
+    assert_eq!(of(&sandbox, None), [vec![], vec![]]);
+    // Both say it, as charts have it.
+    let good = DEPLOYMENT.replace("hostPID: true", "").replace("envFrom:", "x-envFrom:");
+    assert!(of(&labelled(&good), None)[1].iter().all(|w| w.0 != "AID068"));
+}
+
+#[test]
+fn a_cronjob_has_two_places_that_are_not_its_pods() {
+    let cron = |at: &str| {
+        let labels = "metadata: {labels: {perpro.dev/identity: bot}}, ";
+        let on = |here: &str| if at == here { labels } else { "" };
+        format!(
+            "apiVersion: batch/v1\nkind: CronJob\n{}spec: {{schedule: x, jobTemplate: {{{}spec: {{template: \
+             {{spec: {{containers: [{{name: agent, image: i}}]}}}}}}}}}}\n",
+            on("cron").replace(", ", "\n"),
+            on("job")
+        )
+    };
+    for (at, path) in [("cron", "metadata.labels"), ("job", "spec.jobTemplate.metadata.labels")] {
+        let input = input(&[("c.yaml", &cron(at))]);
+        let report = judge(&input, &Facts::default(), "default", None, now());
+        let found: Vec<_> =
+            report.findings.iter().map(|f| (f.refusal.code(), f.refusal.path.as_str())).collect();
+        let path = format!("{path}[perpro.dev/identity]");
+        assert_eq!(found, [("AID068", path.as_str())], "{}", cron(at));
+    }
+    assert_eq!(found(&[("c.yaml", &cron("nowhere"))], "default", None), [vec![], vec![]]);
+}
