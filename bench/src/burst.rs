@@ -17,6 +17,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::api::{self, ApiServer};
 use crate::objects::{self, SIZES};
+use crate::processor;
 use crate::report::{Finding, Limit, Report, median, p99};
 use crate::writes::Writes;
 use perpro_e2e::cache::Cache;
@@ -48,7 +49,7 @@ pub(super) async fn run(cache: &Cache, smoke: bool) -> Result<Report> {
     let effort = if smoke {
         Effort { rounds: 1, agents: 20, steady: Duration::from_secs(1) }
     } else {
-        Effort { rounds: 3, agents: 500, steady: Duration::from_secs(15) }
+        Effort { rounds: 5, agents: 500, steady: Duration::from_secs(15) }
     };
     let (without, with) = (crate::cluster(cache, "without")?, crate::cluster(cache, "with")?);
     let findings = crate::on_clusters(&[&without, &with], async {
@@ -107,20 +108,20 @@ async fn measure(without: &ApiServer, with: &ApiServer, effort: &Effort) -> Resu
     let writes = Writes::of(with, NAMESPACE).await?;
     clean_up(with).await?;
     let (mut one, mut ten) = (Vec::new(), Vec::new());
+    let mut before = floor(without, &writes, effort.agents).await?;
     for nth in 0..effort.rounds {
         progress::step(&format!("round {} of {}", nth + 1, effort.rounds), async {
-            let before = floor(without, &writes, effort.agents).await?;
-            // Nobody is always the one who comes after the floor.
+            // Nobody is always the first.
             let mut turns = [(TEAMS, &mut ten), (1, &mut one)];
             turns.rotate_left(nth % 2);
-            let mut seen = Vec::new();
             for (identities, rates) in turns {
-                seen.push((rates, burst(with, &mut starts, batch(effort.agents, identities)).await?));
+                let rate = burst(with, &mut starts, batch(effort.agents, identities)).await?;
                 clean_up(with).await?;
+                // The machine is not as fast all the time: the floor is what comes right before and after.
+                let after = floor(without, &writes, effort.agents).await?;
+                rates.push((rate, f64::midpoint(before, after)));
+                before = after;
             }
-            // The machine is not as fast all the time: the floor is what comes before and after.
-            let floor = f64::midpoint(before, floor(without, &writes, effort.agents).await?);
-            seen.into_iter().for_each(|(rates, rate)| rates.push((rate, floor)));
             Ok(())
         })
         .await?;
@@ -141,6 +142,7 @@ async fn measure(without: &ApiServer, with: &ApiServer, effort: &Effort) -> Resu
 
 /// Makes the writes of so many agents, and returns how many could start per second.
 async fn floor(api: &ApiServer, writes: &Writes, agents: usize) -> Result<f64> {
+    processor::idle().await;
     let rate = writes.make_all(api, agents, AT_ONCE).await?;
     writes.clean_up(api).await?;
     Ok(rate)
@@ -148,6 +150,7 @@ async fn floor(api: &ApiServer, writes: &Writes, agents: usize) -> Result<f64> {
 
 /// Creates agents, some at a time, and returns how many could start per second.
 async fn burst(api: &ApiServer, starts: &mut Starts, batch: Batch) -> Result<f64> {
+    processor::idle().await;
     let started = Instant::now();
     let creating = async {
         let create = |nth| async move { api.timed_create(&api::pods(NAMESPACE), &batch.agent(nth)).await };

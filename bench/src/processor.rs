@@ -1,11 +1,13 @@
 //! Who computes where, how much, and with how much memory.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use perpro_e2e::cluster::ProcessId;
 
@@ -65,7 +67,40 @@ pub(crate) fn seconds(process: ProcessId) -> Result<f64> {
         let Ok(text) = fs::read_to_string(path) else { continue };
         nanoseconds += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
     }
-    Ok(std::time::Duration::from_nanos(nanoseconds).as_secs_f64())
+    Ok(Duration::from_nanos(nanoseconds).as_secs_f64())
+}
+
+/// Share of all cores that may be busy where nothing is done: two control planes that wait.
+const IDLE: f64 = 0.15;
+
+/// Waits until the machine has nothing left to do, 20 s at most: what was deleted is collected a while after.
+pub(crate) async fn idle() {
+    let until_idle = async {
+        let mut before = busy();
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            let now = busy();
+            if (now.0 - before.0) < IDLE * (now.1 - before.1) {
+                return;
+            }
+            before = now;
+        }
+    };
+    // A machine that is never quiet shows in the extremes.
+    let _ = timeout(Duration::from_secs(20), until_idle).await;
+}
+
+/// Ticks that all cores were busy so far, and all ticks; proc_stat(5).
+fn busy() -> (f64, f64) {
+    parse_busy(&fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+fn parse_busy(stat: &str) -> (f64, f64) {
+    let first = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = first.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect();
+    let all: f64 = ticks.iter().sum();
+    // The fourth counts idle ones, the fifth those that wait for a disk.
+    (all - ticks.iter().skip(3).take(2).sum::<f64>(), all)
 }
 
 /// Megabytes (10^6) of memory that a process has in use.
@@ -110,6 +145,13 @@ mod tests {
         let megabytes = parse_resident("VmHWM:\t  9999 kB\nVmRSS:\t   31250 kB\nThreads:\t3\n");
         assert_eq!(megabytes, Some(32.0));
         assert_eq!(parse_resident("Threads:\t3\n"), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_disk_is_not_busy() {
+        let stat = "cpu  10 1 5 100 20 0 2 2 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_busy(stat), (20.0, 140.0));
+        assert_eq!(parse_busy(""), (0.0, 0.0));
     }
 
     #[test]
