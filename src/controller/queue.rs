@@ -3,9 +3,10 @@
 //! thousands of identities does not keep a revocation in another waiting.
 
 use crate::snapshot::Key;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
+use tokio::task::unconstrained;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 /// Most passes at once that are about namespaces. Each lists pods, as many and as large as a tenant likes; whose namespaces
@@ -92,9 +93,13 @@ impl Queue {
 
     /// Waits until something that was to be looked at later is due; `None` when nothing is. May be dropped while it waits.
     pub(super) async fn comes_due(&mut self) -> Option<()> {
-        let key = self.later.next().await?.into_inner();
-        self.waiting.remove(&key);
-        self.now(&key).push(key);
+        let mut due = Some(self.later.next().await?);
+        // All of them, so that namespaces take turns, and not as many as a task may do at a time.
+        while let Some(key) = due.map(delay_queue::Expired::into_inner) {
+            self.waiting.remove(&key);
+            self.now(&key).push(key);
+            due = unconstrained(self.later.next()).now_or_never().flatten();
+        }
         Some(())
     }
 
@@ -280,6 +285,20 @@ mod tests {
         assert_eq!(queue.begin(), None);
         queue.comes_due().await.unwrap();
         assert_eq!((queue.begin(), waits(&queue)), (Some(key()), None));
+    }
+
+    #[tokio::test]
+    async fn what_is_due_together_takes_turns() {
+        let mut queue = Queue::default();
+        queue.touch(key_of("few", "a"));
+        for i in 0..1000 {
+            queue.touch(key_of("many", &format!("bot-{i}")));
+        }
+        tokio::time::sleep(SETTLE * 3).await;
+        queue.comes_due().await.unwrap();
+        assert_eq!(queue.depth(), 1001);
+        let first = [queue.begin().unwrap(), queue.begin().unwrap()];
+        assert!(first.iter().any(|about| about.namespace() == "few"), "{first:?}");
     }
 
     #[tokio::test]

@@ -131,7 +131,7 @@ metrics! {
     pass_seconds: Histogram ["result"] = "pass_duration_seconds",
         "How long the controller took for one identity: done, or failed and tried again";
     queue_depth: Gauge [] = "queue_depth",
-        "Identities that something happened to, or that are due, and that the controller has not looked at since";
+        "Identities that are to be looked at: due, or touched 10 ms ago or while they were looked at";
     leader: Gauge [] = "leader",
         "1 on the controller that leads, 0 on those that wait";
     identities: Gauge ["state"] = "identities",

@@ -3,7 +3,7 @@
 use super::Key;
 use super::known::Known;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -64,7 +64,8 @@ fn our_key(object: &impl ResourceExt) -> Option<Key> {
     key_of(object).filter(|key| marked && names::is_account_of(&object.name_any(), &key.identity))
 }
 
-/// What the life of an instance needs to know of its pod.
+/// What the life of an instance needs to know of its pod. Not what a container holds that somebody added to the running
+/// pod: who may break glass does not end the agent with it.
 pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
     let spec = pod.spec.as_ref()?;
     let meta = &pod.metadata;
@@ -84,7 +85,7 @@ pub(crate) fn pod_facts(pod: &Pod) -> Option<PodFacts> {
         finished: matches!(phase, Some("Succeeded" | "Failed")),
         deletion,
         grace_seconds: spec.termination_grace_period_seconds.unwrap_or(30),
-        holds: credentials(&AgentPod::known(spec.clone())),
+        holds: credentials(&AgentPod::known(PodSpec { ephemeral_containers: None, ..spec.clone() })),
         controller: pod.controller_owner_ref(&()).map(|owner| ControllerRef {
             api_version: owner.api_version.clone(),
             kind: owner.kind.clone(),
@@ -129,4 +130,24 @@ pub(super) fn permission_rules(role: &Role) -> Vec<PermissionRule> {
         verbs: r.verbs.clone(),
     };
     role.rules.iter().flatten().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_container_that_was_added_to_a_running_pod_holds_nothing_that_would_end_the_pod() {
+        let env = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "crm", "key": "key"}}}]);
+        let pod = |field: &str| {
+            let mut spec = json!({"containers": [{"name": "agent", "image": "i"}]});
+            spec[field] = json!([{"name": "other", "image": "i", "env": env}]);
+            let metadata = json!({"name": "p", "namespace": "ns", "uid": "u",
+                "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {names::IDENTITY_LABEL: "bot"}});
+            let pod = serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap();
+            labelled_pod(&pod).unwrap().1.holds.len()
+        };
+        assert_eq!(["initContainers", "ephemeralContainers"].map(pod), [1, 0]);
+    }
 }

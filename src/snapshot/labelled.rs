@@ -96,9 +96,18 @@ where
     fn see(&mut self, event: &Event<K>) {
         match event {
             Event::Init => self.listed = Objects::new(),
+            // A list has each name once.
             Event::InitApply(object) => put(&mut self.listed, object, (self.read)(object)),
             Event::InitDone => *self.objects.write() = std::mem::take(&mut self.listed),
-            Event::Apply(object) => put(&mut self.objects.write(), object, (self.read)(object)),
+            Event::Apply(object) => {
+                let read = (self.read)(object);
+                let mut objects = self.objects.write();
+                if !read.as_ref().is_some_and(|(key, _)| has(&objects, key, object)) {
+                    // It may have worn the label of another identity.
+                    remove(&mut objects, object);
+                }
+                put(&mut objects, object, read);
+            }
             Event::Delete(object) => remove(&mut self.objects.write(), object),
         }
     }
@@ -108,15 +117,13 @@ where
     }
 }
 
+fn has<T>(objects: &Objects<T>, key: &Key, object: &impl Resource) -> bool {
+    objects.get(key).is_some_and(|named| named.contains_key(&object.name_any()))
+}
+
 fn put<T>(objects: &mut Objects<T>, object: &impl Resource, read: Option<(Key, T)>) {
-    let name = object.name_any();
-    let same = |(key, _): &(Key, T)| objects.get(key).is_some_and(|named| named.contains_key(&name));
-    if !read.as_ref().is_some_and(same) {
-        // It may have worn the label of another identity.
-        remove(objects, object);
-    }
     if let Some((key, read)) = read {
-        objects.entry(key).or_default().insert(name, Arc::new(read));
+        objects.entry(key).or_default().insert(object.name_any(), Arc::new(read));
     }
 }
 

@@ -55,10 +55,8 @@ pub fn warnings(verdict: &Verdict, below: &str) -> Vec<String> {
 /// What is to be told of labels of a workload that its pods do not have. `below`: where the template lies in it.
 #[must_use]
 pub fn misplaced_labels(workload: &Value, below: &str) -> Vec<String> {
-    let labels = |at: &[&str]| {
-        at.iter().fold(workload, |value, field| &value[*field])["metadata"]["labels"].as_object()
-    };
-    let found = misplaced(below, |at, label| labels(at).is_some_and(|labels| labels.contains_key(label)));
+    let at = |at: &[&str]| at.iter().fold(workload, |value, field| &value[*field]);
+    let found = misplaced(below, |place, label| at(place)["metadata"]["labels"][label].clone());
     found.iter().map(|refusal| text(refusal, "")).collect()
 }
 

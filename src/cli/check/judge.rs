@@ -5,7 +5,7 @@ use super::input::Input;
 use super::keys::{self, Keys};
 use super::made;
 use super::report::{Placed, Report};
-use crate::manifest::{Object, templates};
+use crate::manifest::{Node, Object, templates};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use perpro_core::api::{AgentIdentity, AgentPolicy};
@@ -244,6 +244,8 @@ impl<'a> Report<'a> {
 
 /// Of the kinds of others nobody knows which labels their controllers give to pods.
 fn misplaced_labels(object: &Object, template: &str) -> Vec<Refusal> {
-    let labels = |at: &[&str]| object.node.at(at)?.at(&["metadata", "labels"]);
-    misplaced(template, |at, label| labels(at).is_some_and(|labels| labels.get(label).is_some()))
+    misplaced(template, |at, label| {
+        let labels = object.node.at(at).and_then(|node| node.at(&["metadata", "labels"]));
+        labels.and_then(|labels| labels.get(label)).map(Node::to_json).unwrap_or_default()
+    })
 }

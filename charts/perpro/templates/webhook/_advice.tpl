@@ -23,6 +23,14 @@ namespaceSelector:
 (has({{ . }}.spec.jobTemplate) ? {{ . }}.spec.jobTemplate.spec.template : {{ . }}.spec.template)
 {{- end }}
 
+{{/*
+CEL: which identity the labels above the template name, and whether they say that it is an agent's: those of the object,
+and those of the jobs of a CronJob. Argument: the object.
+*/}}
+{{- define "perpro.cel.above" -}}
+[{{ . }}.metadata.?labels, {{ . }}.spec.?jobTemplate.?metadata.?labels].map(l, [l[?'perpro.dev/identity'].orValue(''), string(l[?'perpro.dev/agent'].orValue('') == 'true')])
+{{- end }}
+
 {{/* CEL: whether nothing makes the object that is a workload itself. */}}
 {{- define "perpro.cel.byNoWorkload" -}}
 !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)
@@ -32,7 +40,7 @@ namespaceSelector:
 {{/*
 Workloads, when their template is written: by whoever can read the answer, so not those that a controller makes from
 another workload. Where only agents are asked about, templates that name an identity, or say that they are agents; and
-workloads whose own label names one, which pods do not have.
+workloads that say so above their template, where pods do not have it from.
 Argument: root.
 */}}
 {{- define "perpro.advice.templates" -}}
@@ -63,7 +71,7 @@ Argument: root.
     - name: template-or-label-changes
       expression: >-
         oldObject == null || {{ $template }} != {{ include "perpro.cel.template" "oldObject" }}
-        || object.metadata.?labels[?'perpro.dev/identity'] != oldObject.metadata.?labels[?'perpro.dev/identity']
+        || {{ include "perpro.cel.above" "object" }} != {{ include "perpro.cel.above" "oldObject" }}
     - name: is-made-by-no-workload
       expression: >-
         {{ include "perpro.cel.byNoWorkload" . | nindent 8 | trim }}
@@ -72,7 +80,7 @@ Argument: root.
       expression: >-
         {{ $template }}.?metadata.?labels[?'perpro.dev/identity'].hasValue()
         || {{ $template }}.?metadata.?labels[?'perpro.dev/agent'].orValue('') == 'true'
-        || object.metadata.?labels[?'perpro.dev/identity'].hasValue()
+        || {{ include "perpro.cel.above" "object" }}.exists(l, l != ['', 'false'])
     {{- end }}
 {{- end }}
 {{- end }}

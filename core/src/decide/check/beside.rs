@@ -1,6 +1,6 @@
 //! What is no agent, and concerns agents: what would be said of it where agents are governed.
 
-use super::{Governance, Pod, World};
+use super::{Governance, Pod, World, says_agent};
 use crate::api::{AgentIdentitySpec, SecretKeyGrant};
 use crate::decide::named::naming;
 use crate::decide::pod::AgentPod;
@@ -44,18 +44,22 @@ pub fn missing_keys(spec: &AgentIdentitySpec, keys: &BTreeMap<String, BTreeSet<S
 }
 
 /// Labels that name an identity, or say that pods are agents, above the template of a workload and not on it: pods have the
-/// template's labels alone, so these would run as nobody's. `has` says whether there is such a label in the metadata of
-/// what lies at a path; `template` is that of the template, and empty for a pod.
+/// template's labels alone, so these would run as nobody's. `label` is the value of a label in the metadata of what lies
+/// at a path; `template` is that of the template, and empty for a pod.
 #[must_use]
-pub fn misplaced(template: &str, has: impl Fn(&[&str], &str) -> bool) -> Vec<Refusal> {
+pub fn misplaced(template: &str, label: impl Fn(&[&str], &str) -> Value) -> Vec<Refusal> {
     let way: Vec<_> = template.split('.').filter(|field| !field.is_empty()).collect();
+    let says = |at: &[&str], name: &str| match label(at, name) {
+        Value::Null => false,
+        value => name == names::IDENTITY_LABEL || says_agent(&value),
+    };
     // One that names its identity says enough.
-    if has(&way, names::IDENTITY_LABEL) {
+    if says(&way, names::IDENTITY_LABEL) {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for label in [names::IDENTITY_LABEL, names::AGENT_LABEL].into_iter().filter(|l| !has(&way, l)) {
-        for above in (0..way.len()).map(|n| &way[..n]).filter(|above| has(above, label)) {
+    for label in [names::IDENTITY_LABEL, names::AGENT_LABEL].into_iter().filter(|l| !says(&way, l)) {
+        for above in (0..way.len()).map(|n| &way[..n]).filter(|above| says(above, label)) {
             let place = [above, &["metadata", &format!("labels[{label}]")]].concat().join(".");
             found.push(Refusal::at(place, Reason::LabelNotOnPods { label, template: template.to_owned() }));
         }

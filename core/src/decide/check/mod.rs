@@ -81,11 +81,9 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
     let pod = Pod { written: &stored, ..pod };
     let labels = &pod.written["metadata"]["labels"];
     let (identity, agent) = (&labels[names::IDENTITY_LABEL], &labels[names::AGENT_LABEL]);
-    // A label that is no text is refused by every API server; most often it is a true without quotes.
-    let says_agent = *agent == "true" || !(agent.is_null() || agent.is_string());
     let concerned = match pod.governance {
         Governance::All => true,
-        Governance::Agents => says_agent || !identity.is_null(),
+        Governance::Agents => says_agent(agent) || !identity.is_null(),
         Governance::Nobody => !identity.is_null(),
     };
     if !concerned {
@@ -118,6 +116,12 @@ pub fn check(pod: Pod<'_>, world: &World, now: Timestamp) -> Option<Outcome> {
     outcome.verdict.refusals.extend(misread.refusals);
     outcome.verdict.warnings.extend(misread.warnings);
     Some(outcome)
+}
+
+/// Whether the value of the label says that a pod is an agent. One that is no text is refused by every API server; most often
+/// it is a true without quotes.
+fn says_agent(label: &Value) -> bool {
+    *label == "true" || !(label.is_null() || label.is_string())
 }
 
 /// Whether something is to be put in place of a part of it before it is applied: `${IMAGE}`, `$IMAGE`. What Kubernetes itself

@@ -161,7 +161,17 @@ async fn who_labels_a_workload_and_not_its_pods_is_told_so() {
         let labelled = asks(&world, "PATCH", &format!("{path}/plain"), &label).await;
         told(&labelled, &begin, resource);
         object["metadata"]["labels"] = bot();
-        told(&asks(&world, "POST", &path, &named("labelled", object)).await, &begin, resource);
+        told(&asks(&world, "POST", &path, &named("labelled", object.clone())).await, &begin, resource);
+        let agent = |says: &str| json!({names::AGENT_LABEL: says});
+        object["metadata"]["labels"] = agent("false");
+        silent(&asks(&world, "POST", &path, &named("none", object.clone())).await, resource);
+        let begin = format!("perpro AID068: write label perpro.dev/agent under {way}.metadata.labels: here");
+        let label = json!({"metadata": {"labels": agent("true")}});
+        told(&asks(&world, "PATCH", &format!("{path}/none"), &label).await, &begin, resource);
+        if resource == "cronjobs" {
+            object["spec"]["jobTemplate"]["metadata"] = json!({"labels": agent("true")});
+            told(&asks(&world, "POST", &path, &named("jobs", object)).await, &begin, resource);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ fn a_key_that_a_secret_among_the_files_does_not_have_is_warned_of() {
 #[rstest]
 #[case::identity("perpro.dev/identity: feedback-reader", vec![("AID068".to_owned(), 6)])]
 #[case::agent("perpro.dev/agent: \"true\"", vec![("AID068".to_owned(), 6)])]
+#[case::none("perpro.dev/agent: \"false\"", vec![])]
 #[case::other("app: a", vec![])]
 fn a_label_on_the_workload_alone_is_warned_of(#[case] label: &str, #[case] expected: Vec<(String, u32)>) {
     let plain =
