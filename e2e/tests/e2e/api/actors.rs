@@ -2,7 +2,8 @@
 
 use crate::common::{World, account_of, message, starts_with_advice, when};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::PostParams;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::api::{Api, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 use perpro_e2e::wait;
@@ -35,7 +36,6 @@ impl Actor {
     pub async fn person(world: &World, name: &str, role: &str) -> Self {
         let name = format!("{name}@example.com");
         world.bind(&name, "ClusterRole", role).await;
-        world.counts(&name, json!({"verb": "get", "resource": "pods", "namespace": world.namespace})).await;
         Self::impersonated(world, &name).await
     }
 
@@ -173,7 +173,7 @@ async fn config(world: &World) -> Config {
 }
 
 impl World {
-    /// Gives a user of the namespace a role.
+    /// Gives a user of the namespace a role, and waits until that counts.
     pub async fn bind(&self, user: &str, kind: &str, role: &str) {
         let object = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -185,6 +185,11 @@ impl World {
             .create(&PostParams::default(), &serde_json::from_value(object).unwrap())
             .await
             .unwrap();
+        let rules = match kind {
+            "Role" => self.roles().get(role).await.unwrap().rules,
+            _ => Api::<ClusterRole>::all(self.client.clone()).get(role).await.unwrap().rules,
+        };
+        self.rules_count(user, &json!(rules.unwrap_or_default())).await;
     }
 
     /// Lets a user do what these rules say in the whole cluster, and waits until that counts. `check` is one of the

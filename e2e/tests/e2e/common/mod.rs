@@ -148,18 +148,26 @@ impl World {
         let params = PostParams::default();
         self.roles().create(&params, &serde_json::from_value(role).unwrap()).await.unwrap();
         self.bindings().create(&params, &serde_json::from_value(binding).unwrap()).await.unwrap();
-        // The authorizer reads an informer.
-        let last = rules.as_array().and_then(|r| r.last()).cloned().unwrap();
-        let attributes = json!({"namespace": self.namespace, "group": last["apiGroups"][0], "resource": last["resources"][0],
-            "name": last["resourceNames"][0], "verb": last["verbs"][0]});
-        let review = json!({"spec": {"user": user, "resourceAttributes": attributes}});
+        self.rules_count(user, &rules).await;
+    }
+
+    /// Waits until a user may do what each of these rules says: the authorizer reads informers, one of roles and one of
+    /// bindings, and what others gave the user says nothing of these.
+    pub async fn rules_count(&self, user: &str, rules: &Value) {
         let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
-        self.eventually("the grant should count", async || {
-            let review = serde_json::from_value(review.clone()).unwrap();
-            let answer = reviews.create(&params, &review).await.unwrap();
-            when(answer.status.unwrap().allowed, "it does not")
-        })
-        .await;
+        for rule in rules.as_array().into_iter().flatten().filter(|r| r["resources"].is_array()) {
+            let resource = rule["resources"][0].as_str().unwrap();
+            let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+            let attributes = json!({"namespace": self.namespace, "group": rule["apiGroups"][0], "resource": resource,
+                "subresource": subresource, "name": rule["resourceNames"][0], "verb": rule["verbs"][0]});
+            let review = json!({"spec": {"user": user, "resourceAttributes": attributes}});
+            self.eventually("what was granted should count", async || {
+                let review = serde_json::from_value(review.clone()).unwrap();
+                let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+                when(answer.status.unwrap().allowed, &format!("{review:?} does not"))
+            })
+            .await;
+        }
     }
 
     pub fn identities(&self) -> Api<AgentIdentity> {

@@ -17,7 +17,6 @@ async fn only_the_node_of_an_agents_pod_is_given_tokens_of_its_account() {
     // One half of what a node is makes nobody a node.
     for name in ["system:node:eve", "kubelet"] {
         world.bind(name, "ClusterRole", "edit").await;
-        world.counts(name, json!({"verb": "get", "resource": "pods", "namespace": world.namespace})).await;
     }
     let named = Actor::impersonated(&world, "system:node:eve").await;
     let grouped = Actor::in_groups(&world, "kubelet", vec!["system:nodes".to_owned()]).await;
