@@ -13,15 +13,8 @@ use perpro_core::decide::pod::AgentPod;
 use perpro_core::model::{Account, Binding, Claim, ControllerRef, Deletion, PodFacts};
 use perpro_core::names;
 
-/// Annotations that some decision reads.
-const READ: [&str; 6] = [
-    names::AUTHOR,
-    names::AUTHOR_GROUPS,
-    names::IDENTITY_UID,
-    names::STALE_SINCE,
-    names::CLAIMED_BY,
-    names::CLAIMED_BY_UID,
-];
+/// Annotations that some decision reads of objects that are kept as they are.
+const READ: [&str; 2] = [names::AUTHOR, names::AUTHOR_GROUPS];
 
 /// Drops annotations that nobody reads: kubectl's copy of an object is as large as the object.
 pub(super) fn trim_annotations(object: &mut impl ResourceExt) {
